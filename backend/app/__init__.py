@@ -1,0 +1,1 @@
+"""Floor 6: settings to concrete classes, arguments, exit codes."""

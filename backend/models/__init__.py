@@ -1,0 +1,1 @@
+"""Ground floor: pydantic models, tables and facts; imports nothing of ours."""

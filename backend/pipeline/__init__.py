@@ -1,0 +1,1 @@
+"""Floor 4: the data jobs, written against the ports."""

@@ -1,0 +1,1 @@
+"""Floor 5: the Charles Schwab Trader API."""

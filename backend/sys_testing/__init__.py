@@ -1,0 +1,1 @@
+"""Floor 7: commands that look at the system from outside."""

@@ -1,0 +1,1 @@
+"""Floor 1: broker-neutral helpers."""
