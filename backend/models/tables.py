@@ -378,6 +378,8 @@ COVERAGE = Table(
         _col("missing", Kind.INT, "rows the calendar expects and the source did not send"),
         _col("content_hash", Kind.TEXT, "SHA-256 of the stored rows, hexadecimal"),
         _opt("newest_at", Kind.TIMESTAMP, "newest row, UTC"),
+        _opt("asked_at", Kind.TIMESTAMP, "market time of the newest answer in it, UTC"),
+        _opt("scope", Kind.TEXT, "part that was asked for, as days to expiration 0-45"),
         _col("checked_at", Kind.TIMESTAMP, "when it was last compared, wall time"),
         _SOURCE,
         _ORIGIN,
