@@ -1,0 +1,1 @@
+"""Option pricing: pure mathematics on arrays, without input or output."""
