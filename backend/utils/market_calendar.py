@@ -1,7 +1,8 @@
 """The market's calendar in one place: sessions, option hours, expirations, DTE, year fractions.
 
-Sessions come from `utils.market_sessions`, option closes and expirations from
-`utils.option_calendar`; both are re-exported here, and this is the module to import. Day counts:
+Sessions come from `utils.market_sessions`, option closes from `utils.option_calendar`, expirations
+from `utils.expiration_rules`; they are re-exported here, and this is the module to import. Day
+counts:
 
 - `year_fraction` and `year_fractions`: calendar time from the moment to the contract's last moment
   (16:00 New York, the early close of a half day, the opening of AM-settled contracts) over 365
@@ -16,6 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.expiration_rules import (
+    Expiration,
+    ExpirationKind,
+    expirations,
+    listed_expirations,
+    third_friday,
+)
 from utils.market_sessions import (
     FIRST_DAY,
     LAST_DAY,
@@ -35,16 +43,7 @@ from utils.market_sessions import (
     sessions,
     sessions_back,
 )
-from utils.option_calendar import (
-    Expiration,
-    ExpirationKind,
-    Settlement,
-    expirations,
-    last_trading_session,
-    option_close,
-    settlement_of,
-    third_friday,
-)
+from utils.option_calendar import Settlement, last_trading_session, option_close, settlement_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,10 +59,12 @@ __all__ = [
     "Settlement",
     "dte",
     "expirations",
+    "expiry_moment",
     "extended_hours",
     "is_session",
     "last_session",
     "last_trading_session",
+    "listed_expirations",
     "minutes",
     "new_york",
     "next_session",
