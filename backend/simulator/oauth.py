@@ -1,0 +1,229 @@
+"""Schwab's OAuth: codes, access tokens, refresh tokens and the errors of its token endpoint.
+
+Everything here runs on wall time, whatever the market's clock shows. Tokens are kept in memory: a
+new process knows none of the old ones. Sources: docs/schwab_fidelity.md, section OAuth.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from simulator import schwab_facts as facts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from utils.clock import Clock
+
+DEMO_APP_KEY = "SimulatorAppKeySimulatorAppKey00"
+DEMO_APP_SECRET = "SimulatorSecret0"  # noqa: S105 - printed in the ready line: it guards nothing
+DEMO_CALLBACK = "https://127.0.0.1:8182"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One registered application.
+
+    Attributes:
+        key: Its client id.
+        secret: Its client secret.
+        callbacks: Registered callback addresses; a request must match one byte for byte.
+    """
+
+    key: str = DEMO_APP_KEY
+    secret: str = field(default=DEMO_APP_SECRET, repr=False)
+    callbacks: tuple[str, ...] = (DEMO_CALLBACK, "https://127.0.0.1")
+
+
+class OAuthError(Exception):
+    """A refusal of the token endpoint.
+
+    Attributes:
+        status: HTTP status.
+        body: JSON body.
+    """
+
+    def __init__(self, status: int, body: dict[str, str]) -> None:
+        super().__init__(body["error"])
+        self.status = status
+        self.body = body
+
+
+@dataclass(slots=True)
+class _Grant:
+    """One sign-in by a person: what its refresh token is worth."""
+
+    app: App
+    until: datetime
+    revoked: bool = False
+
+
+class TokenDesk:
+    """Gives out and checks tokens.
+
+    Attributes:
+        rotate: Whether a refresh gives a new refresh token and ends the old one; Schwab is seen to
+            keep it, one report says otherwise.
+    """
+
+    def __init__(self, app: App, wall: Clock, *, rotate: bool = False) -> None:
+        self.app = app
+        self.rotate = rotate
+        self._wall = wall
+        self._codes: dict[str, tuple[str, datetime]] = {}
+        self._access: dict[str, datetime] = {}
+        self._refresh: dict[str, _Grant] = {}
+        self._signing_key = secrets.token_bytes(32)
+
+    def authorize(self, client_id: str, redirect_uri: str, state: str | None) -> str | None:
+        """Approve a sign-in as if the user had ticked the accounts.
+
+        Returns:
+            Where to send the browser: the callback with `code`, `session` and, if one was given,
+            `state`. None when the app or the callback is not registered.
+        """
+        if client_id != self.app.key or redirect_uri not in self.app.callbacks:
+            return None
+        code = f"C0.{secrets.token_urlsafe(48)}@"
+        self._codes[code] = (redirect_uri, self._wall() + timedelta(seconds=facts.CODE_S))
+        answer = {"code": code, "session": str(uuid.uuid4())}
+        if state is not None:
+            answer["state"] = state
+        return f"{redirect_uri}?{urlencode(answer)}"
+
+    def grant(self, authorization: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """Answer a POST to the token endpoint.
+
+        Args:
+            authorization: The header `Authorization`, Basic.
+            form: The decoded body.
+
+        Raises:
+            OAuthError: Refused.
+        """
+        self._check_app(authorization)
+        kind = form.get("grant_type", "")
+        if kind == "authorization_code":
+            return self._by_code(form.get("code", ""), form.get("redirect_uri", ""))
+        if kind == "refresh_token":
+            return self._by_refresh_token(form.get("refresh_token", ""))
+        raise OAuthError(
+            400,
+            {
+                "error": "unsupported_grant_type",
+                "error_description": f"grant_type {kind!r} is not supported",
+            },
+        )
+
+    def app_key_of(self, authorization: str) -> str | None:
+        """Return whose call this is, by its Bearer header; None without a living access token."""
+        scheme, _, token = authorization.partition(" ")
+        until = self._access.get(token.strip())
+        if scheme.lower() != "bearer" or until is None or self._wall() >= until:
+            return None
+        return self.app.key
+
+    def _check_app(self, authorization: str) -> None:
+        scheme, _, encoded = authorization.partition(" ")
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            given = b""
+        wanted = f"{self.app.key}:{self.app.secret}".encode()
+        if scheme.lower() != "basic" or not hmac.compare_digest(given, wanted):
+            raise OAuthError(401, {"error": "invalid_client", "error_description": "Unauthorized"})
+
+    def _by_code(self, code: str, redirect_uri: str) -> dict[str, Any]:
+        callback, until = self._codes.pop(code, (None, None))
+        if until is None or callback != redirect_uri or self._wall() >= until:
+            raise _refused(
+                f"Exception while authenticating authorization code [tokenDigest={_digest(code)}]",
+                "authorization_code_authentication_error",
+            )
+        if facts.NEW_LOGIN_ENDS_OLDER:
+            for grant in self._refresh.values():
+                grant.revoked = True
+        until = self._wall() + timedelta(seconds=facts.REFRESH_TOKEN_S)
+        return self._tokens(self._new_refresh_token(_Grant(self.app, until)))
+
+    def _by_refresh_token(self, token: str) -> dict[str, Any]:
+        grant = self._refresh.get(token)
+        if grant is None or grant.revoked:
+            failed = f"Failed refresh token authentication [tokenDigest={_digest(token)}]"
+            raise _refused(
+                "Exception while authenticating refresh token "
+                f"[tokenDigest={_digest(token)}, Exception={failed}]",
+                "refresh_token_authentication_error",
+            )
+        if self._wall() >= grant.until:
+            raise _refused("Refresh token is invalid, expired or revoked", "invalid_grant")
+        if self.rotate:
+            del self._refresh[token]
+            token = self._new_refresh_token(grant)
+        return self._tokens(token)
+
+    def _new_refresh_token(self, grant: _Grant) -> str:
+        token = f"{secrets.token_urlsafe(72)}@"
+        self._refresh[token] = grant
+        return token
+
+    def _tokens(self, refresh_token: str) -> dict[str, Any]:
+        now = self._wall()
+        self._access = {token: until for token, until in self._access.items() if until > now}
+        access_token = f"I0.{secrets.token_urlsafe(48)}@"
+        self._access[access_token] = now + timedelta(seconds=facts.ACCESS_TOKEN_S)
+        return {
+            "expires_in": facts.ACCESS_TOKEN_S,
+            "token_type": "Bearer",
+            "scope": "api",
+            "refresh_token": refresh_token,
+            "access_token": access_token,
+            "id_token": self._id_token(now),
+        }
+
+    def _id_token(self, now: datetime) -> str:
+        """Return a signed JWT; no client that we know of looks into it."""
+        claims = {
+            "sub": "simulator",
+            "aud": self.app.key,
+            "iss": "https://api.schwabapi.com",
+            "iat": int(now.timestamp()),
+            "exp": int(now.timestamp()) + facts.ACCESS_TOKEN_S,
+        }
+        signed = ".".join(
+            _unpadded(msgspec.json.encode(part))
+            for part in ({"alg": "HS256", "typ": "JWT"}, claims)
+        )
+        signature = hmac.digest(self._signing_key, signed.encode(), hashlib.sha256)
+        return f"{signed}.{_unpadded(signature)}"
+
+
+def _unpadded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _digest(token: str) -> str:
+    return base64.b64encode(hashlib.sha256(token.encode()).digest()).decode()
+
+
+def _refused(description: str, error: str) -> OAuthError:
+    """Return Schwab's way to refuse: JSON as text inside the description of another error."""
+    inner = msgspec.json.encode({"error_description": description, "error": error}).decode()
+    return OAuthError(
+        400,
+        {
+            "error": "unsupported_token_type",
+            "error_description": f'400 Bad Request: "{inner}"',
+        },
+    )
