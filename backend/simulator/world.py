@@ -50,7 +50,7 @@ CHAIN_SCHEMA: dict[str, pl.DataType] = {
     "close": pl.Float64(),  # of the previous session; null: not known
     "quote_at": TIME,
     "trade_at": TIME,  # null: never traded, as far as the world knows
-    "iv": pl.Float64(),  # 0.20 = 20 %; null where the mark has no solution
+    "iv": pl.Float64(),  # 0.20 = 20 %; null where the quote implies none
     "delta": pl.Float64(),
     "gamma": pl.Float64(),
     "theta": pl.Float64(),  # USD a calendar day
@@ -218,7 +218,7 @@ class World(Protocol):
     def quote(self, ticker: str, now: datetime) -> UnderlyingQuote | None:
         """Return the quote as it stands at `now`: outside trading hours the last one.
 
-        None for an unknown ticker, or where the world has no data up to `now`.
+        None for an unknown ticker, or where the world has no data of the session `now` belongs to.
         """
         ...
 

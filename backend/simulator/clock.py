@@ -1,0 +1,88 @@
+"""The market's clock: when the simulated market thinks it is.
+
+OAuth lifetimes, rate limits and heartbeats do not use it: they stay on wall time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from models.errors import ConfigError
+from utils.clock import Clock, wall_clock
+from utils.market_calendar import NEW_YORK, last_session
+
+NOW = "now"
+
+
+@dataclass(frozen=True, slots=True)
+class MarketClock:
+    """Market time = start + (wall time - wall time at start) * speed. Call it to read it.
+
+    Attributes:
+        start: Market time at the beginning, aware, in UTC.
+        speed: Market seconds a wall second; 0 stands still.
+        wall: The clock that drives it.
+        wall_start: What `wall` showed at the beginning.
+    """
+
+    start: datetime
+    speed: float
+    wall: Clock
+    wall_start: datetime
+
+    def __call__(self) -> datetime:
+        """Return the market's time, aware, in UTC."""
+        return self.start + (self.wall() - self.wall_start) * self.speed
+
+
+def market_clock(start: datetime, speed: float = 1.0, wall: Clock = wall_clock) -> MarketClock:
+    """Start a market clock now.
+
+    Args:
+        start: Market time to begin at, aware.
+        speed: Market seconds a wall second, 0 or more.
+        wall: The clock that drives it.
+
+    Raises:
+        ConfigError: The speed is negative or not a number.
+    """
+    if not (math.isfinite(speed) and speed >= 0):
+        raise ConfigError(f"--speed must be 0 (frozen) or a positive number, not {speed}.")
+    return MarketClock(start.astimezone(UTC), speed, wall, wall())
+
+
+def parse_start(text: str, now: datetime) -> datetime:
+    """Read the market time at which a simulation begins.
+
+    Args:
+        text: `now`, or an ISO time as 2015-12-24T09:30; without a zone it is New York's, and a
+            date alone is that day's midnight.
+        now: The wall's time, aware.
+
+    Returns:
+        Aware time in UTC. For `now`: the wall's time while a regular session is open, else the
+        open of the last complete session, which is then replayed.
+
+    Raises:
+        ConfigError: The text is neither.
+    """
+    if text.strip().lower() == NOW:
+        return _present(now)
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ConfigError(
+            f"--clock must be 'now' or a time as 2015-12-24T09:30 (New York), not {text!r}."
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=NEW_YORK)
+    return moment.astimezone(UTC)
+
+
+def _present(now: datetime) -> datetime:
+    newest = last_session(now)
+    if newest.open <= now < newest.close:
+        return now.astimezone(UTC)
+    return last_session(now, complete=True).open
