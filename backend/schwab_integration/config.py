@@ -1,0 +1,73 @@
+"""Settings of the Schwab adapter."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from models.errors import ConfigError
+from utils.paths import state_folder
+from utils.settings import Settings
+
+PROVIDER = "schwab"
+"""Name of the service in errors, and the `source` of its rows."""
+
+
+class SchwabSettings(Settings):
+    """How to reach Schwab, or a simulator that speaks like it.
+
+    Attributes:
+        app_key: Of the app registered at developer.schwab.com; empty when not configured.
+        app_secret: Of the same app.
+        callback_url: Exactly as registered: https, without a trailing slash.
+        token_file: Where the tokens lie; None for `schwab_token.json` in the state folder.
+        base_url: Host of the API and of OAuth.
+        ca_file: PEM file of the only certificate authorities to trust; None trusts the usual.
+        requests_per_minute: Rate limit that the client keeps by itself.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SCHWAB_")
+
+    app_key: SecretStr = SecretStr("")
+    app_secret: SecretStr = SecretStr("")
+    callback_url: str = "https://127.0.0.1:8182"
+    token_file: Path | None = None
+    base_url: str = "https://api.schwabapi.com"
+    ca_file: Path | None = None
+    requests_per_minute: int = Field(default=120, ge=1, le=10_000)
+
+    @field_validator("callback_url")
+    @classmethod
+    def _registered(cls, url: str) -> str:
+        """Refuse what Schwab cannot have registered: it compares byte for byte."""
+        if urlsplit(url).scheme != "https" or url.endswith("/") or len(url) > 255:
+            message = "must start with https://, not end with a slash, and be registered exactly so"
+            raise ValueError(message)
+        return url
+
+    @property
+    def configured(self) -> bool:
+        """Whether an app is registered: without one nothing can be asked."""
+        return bool(self.app_key.get_secret_value() and self.app_secret.get_secret_value())
+
+    def credentials(self) -> tuple[str, str]:
+        """Return app key and secret.
+
+        Raises:
+            ConfigError: One of them is missing.
+        """
+        key, secret = self.app_key.get_secret_value(), self.app_secret.get_secret_value()
+        if not (key and secret):
+            message = (
+                "SCHWAB_APP_KEY and SCHWAB_APP_SECRET are not both set: register an app at "
+                "developer.schwab.com and put them into the environment or into .env"
+            )
+            raise ConfigError(message)
+        return key, secret
+
+    def token_path(self) -> Path:
+        """Return the path of the token file."""
+        if self.token_file is not None:
+            return self.token_file.expanduser()
+        return state_folder() / "schwab_token.json"
