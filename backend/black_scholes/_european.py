@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from black_scholes._jit import inline, kernel, select
-from black_scholes._math import INV_SQRT_2PI, exp, log_ratio, mills
+from black_scholes._math import INV_SQRT_2PI, exp, exp_and_less_one, log_ratio, mills
 
 if TYPE_CHECKING:
     from black_scholes._jit import BoolArray, FloatArray
@@ -42,25 +42,30 @@ def _tail(d: float, density: float) -> float:
 @inline
 def _state(
     spot: float, strike: float, years: float, rate: float, vol: float, dividend_yield: float
-) -> tuple[float, float, float, float, float, float, float, float, float]:
-    """Return sqrt(T), v, S', K', ln(S'/K'), 1/(S v), d1, d2, a."""
+) -> tuple[float, float, float, float, float, float, float, float, float, float]:
+    """Return sqrt(T), v, S', K', S' - K', ln(S'/K'), 1/(S v), d1, d2, a."""
     root = np.sqrt(years)
     v = vol * root
-    spot_now = spot * exp(-dividend_yield * years)
-    strike_now = strike * exp(-rate * years)
+    carry, carry_less_one = exp_and_less_one(-dividend_yield * years)
+    discount, discount_less_one = exp_and_less_one(-rate * years)
+    spot_now = spot * carry
+    strike_now = strike * discount
+    # S' - K' without the rounding of S' and K'.
+    difference = (spot - strike) + (spot * carry_less_one - strike * discount_less_one)
     moneyness = log_ratio(spot, strike) + (rate - dividend_yield) * years
     inverse = 1.0 / (spot * select(v > _TINY, v, _TINY))
     middle = moneyness * (spot * inverse)
     d1 = middle + 0.5 * v
     d2 = middle - 0.5 * v
     a = spot_now * (INV_SQRT_2PI * exp(-0.5 * (d1 * d1)))
-    return root, v, spot_now, strike_now, moneyness, inverse, d1, d2, a
+    return root, v, spot_now, strike_now, difference, moneyness, inverse, d1, d2, a
 
 
 @inline
 def _value(
     spot_now: float,
     strike_now: float,
+    difference: float,
     moneyness: float,
     d1: float,
     a: float,
@@ -76,8 +81,7 @@ def _value(
     base = select(call_is_out, spot_now, strike_now)
     out = select(near <= 0.0, a * (m_near - m_far), base - a * (m_near + m_far))
     out = select(out > 0.0, out, 0.0)
-    forward_value = spot_now - strike_now
-    inner = select(is_call, forward_value, -forward_value)
+    inner = select(is_call, difference, -difference)
     return out + select(is_call == call_is_out, 0.0, inner)
 
 
@@ -92,11 +96,11 @@ def european_price(
     is_call: bool,
 ) -> float:
     """Return the price of one option, NaN if an input makes no sense."""
-    _, _, spot_now, strike_now, moneyness, _, d1, d2, a = _state(
+    _, _, spot_now, strike_now, difference, moneyness, _, d1, d2, a = _state(
         spot, strike, years, rate, vol, dividend_yield
     )
     tails = mills(abs(d1)), mills(abs(d2)), d2
-    value = _value(spot_now, strike_now, moneyness, d1, a, tails, is_call)
+    value = _value(spot_now, strike_now, difference, moneyness, d1, a, tails, is_call)
     valid = _is_valid(spot, strike, years, rate, vol, dividend_yield)
     return select(valid, value, np.nan)
 
@@ -138,12 +142,12 @@ def greeks_block(
     """Fill price and five greeks; all arrays have one length."""
     for i in range(price.size):
         s, t, r, q, call = spot[i], years[i], rate[i], dividend_yield[i], is_call[i]
-        root, v, spot_now, strike_now, moneyness, inverse, d1, d2, a = _state(
+        root, v, spot_now, strike_now, difference, moneyness, inverse, d1, d2, a = _state(
             s, strike[i], t, r, vol[i], q
         )
         m1 = mills(abs(d1))
         m2 = mills(abs(d2))
-        value = _value(spot_now, strike_now, moneyness, d1, a, (m1, m2, d2), call)
+        value = _value(spot_now, strike_now, difference, moneyness, d1, a, (m1, m2, d2), call)
         sign = select(call, 1.0, -1.0)
         # S' N(±d1) and K' N(±d2), from whichever tail is the small one.
         held = select(sign * d1 < 0.0, a * m1, spot_now - a * m1)
@@ -176,7 +180,7 @@ def higher_block(
     """Fill four higher greeks; all arrays have one length."""
     for i in range(vanna.size):
         s, t, r, q, call = spot[i], years[i], rate[i], dividend_yield[i], is_call[i]
-        root, v, spot_now, _, _, inverse, d1, d2, a = _state(s, strike[i], t, r, vol[i], q)
+        root, v, spot_now, _, _, _, inverse, d1, d2, a = _state(s, strike[i], t, r, vol[i], q)
         m1 = mills(abs(d1))
         sign = select(call, 1.0, -1.0)
         held = select(sign * d1 < 0.0, a * m1, spot_now - a * m1)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from black_scholes._jit import inline, kernel, select
-from black_scholes._math import LOG_SQRT_2PI, SQRT_2PI, exp, log_ratio, mills
+from black_scholes._math import LOG_SQRT_2PI, SQRT_2PI, exp, exp_and_less_one, log_ratio, mills
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,24 +61,30 @@ def _seed(c: float, k: float, excess: float) -> float:
 
 
 @inline
-def _difference(v: float, k: float) -> tuple[float, float, float, float, float]:
-    """Return D, h, t, m(|h - t|) and m(h + t)."""
+def _difference(v: float, k: float, upper: bool) -> tuple[float, float, float, float, float]:
+    """Return D, h, t, m(|h - t|) and m(h + t).
+
+    Where the price is more than half its bound, `upper`, its distance from the bound says more:
+    it is n(0) exp(-(h² + t²)/2) |D| with D = -(m(t - h) + m(h + t)), and its (ln)' is 1/D too.
+    """
     h = k / v
     t = 0.5 * v
     near = h - t
     m_near = mills(abs(near))
     m_far = mills(h + t)
     reflected = SQRT_2PI * exp(0.5 * (near * near)) - m_near
-    d = select(near < 0.0, reflected, m_near) - m_far
-    return select(d > _LEAST, d, _LEAST), h, t, m_near, m_far
+    below = near < 0.0
+    plain = select(below, reflected, m_near) - m_far
+    plain = select(plain > _LEAST, plain, _LEAST)
+    return select(upper, -(select(below, m_near, reflected) + m_far), plain), h, t, m_near, m_far
 
 
 @inline
-def _step(v: float, k: float, target: float) -> float:
+def _step(v: float, k: float, target: float, upper: bool) -> float:
     """Return Householder's step of fourth order on ln b(v) = target."""
-    d, h, t, _, _ = _difference(v, k)
+    d, h, t, _, _ = _difference(v, k, upper)
     slope = 1.0 / d
-    miss = target - (log_ratio(d, 1.0) - 0.5 * (h * h + t * t) - LOG_SQRT_2PI)
+    miss = target - (log_ratio(abs(d), 1.0) - 0.5 * (h * h + t * t) - LOG_SQRT_2PI)
     newton = miss * d
     ratio = h * h / v
     second = ratio - 0.5 * t  # b''/b'
@@ -90,10 +96,12 @@ def _step(v: float, k: float, target: float) -> float:
 
 
 @kernel
-def _advance(v: FloatArray, k: FloatArray, target: FloatArray, moved: FloatArray) -> None:
+def _advance(
+    v: FloatArray, k: FloatArray, target: FloatArray, upper: BoolArray, moved: FloatArray
+) -> None:
     """Make one step in each row."""
     for i in range(v.size):
-        step = _step(v[i], k[i], target[i])
+        step = _step(v[i], k[i], target[i], upper[i])
         moved[i] = abs(step) / v[i]
         v[i] = v[i] + step
 
@@ -110,6 +118,7 @@ def _prepare(
     v: FloatArray,
     k: FloatArray,
     target: FloatArray,
+    upper: BoolArray,
     spot_now: FloatArray,
     strike_now: FloatArray,
     state: FloatArray,
@@ -118,14 +127,20 @@ def _prepare(
     for i in range(price.size):
         total = price[i] + spot[i] + strike[i] + years[i] + abs(rate[i]) + abs(dividend_yield[i])
         present = (total < np.inf) & (spot[i] > _LEAST) & (strike[i] > _LEAST)
-        s = spot[i] * exp(-dividend_yield[i] * years[i])
-        x = strike[i] * exp(-rate[i] * years[i])
+        carry, carry_less_one = exp_and_less_one(-dividend_yield[i] * years[i])
+        discount, discount_less_one = exp_and_less_one(-rate[i] * years[i])
+        s = spot[i] * carry
+        x = strike[i] * discount
         moneyness = log_ratio(spot[i], strike[i]) + (rate[i] - dividend_yield[i]) * years[i]
         in_money = is_call[i] == (moneyness > 0.0)
-        gap = abs(s - x)
-        lower = select(in_money, gap, 0.0)
-        fuzz = select(in_money, 2.0 * _EPSILON * (s + x), _SUBNORMAL)
-        value = price[i] - lower
+        # S' - K' in two parts, so that the time value is not lost in the rounding of S' and K'.
+        today = spot[i] - strike[i]
+        later = spot[i] * carry_less_one - strike[i] * discount_less_one
+        sign = select(is_call[i], 1.0, -1.0)
+        inner = (price[i] - sign * today) - sign * later
+        value = select(in_money, inner, price[i])
+        gap = abs(today + later)
+        fuzz = select(in_money, _EPSILON * (price[i] + abs(later)), _SUBNORMAL)
         base = select(moneyness > 0.0, x, s)
         code = select(value <= fuzz, 1.0 * NO_TIME_VALUE, 1.0 * OK)
         code = select(value < -fuzz, 1.0 * BELOW_INTRINSIC, code)
@@ -137,7 +152,8 @@ def _prepare(
         c = select(c < 1.0 - 1e-16, c, 1.0 - 1e-16)
         k[i] = select(good, abs(moneyness), 0.1)
         v[i] = _seed(c, k[i], select(good, gap / base, 0.1))
-        target[i] = log_ratio(c, 1.0) - 0.5 * k[i]
+        upper[i] = c > 0.5
+        target[i] = log_ratio(select(c > 0.5, 1.0 - c, c), 1.0) - 0.5 * k[i]
         spot_now[i] = s
         strike_now[i] = x
         state[i] = code
@@ -162,7 +178,7 @@ def _finish(
     for i in range(price.size):
         s = spot_now[i]
         x = strike_now[i]
-        _, h, t, m_near, m_far = _difference(v[i], k[i])
+        _, h, t, m_near, m_far = _difference(v[i], k[i], False)
         root = np.sqrt(select(years[i] > 0.0, years[i], 1.0))
         a = np.sqrt(s) * np.sqrt(x) * exp(-0.5 * (h * h + t * t) - LOG_SQRT_2PI)
         # The option out of the money is a call where S' < K': its d1 is -(h - t), a put's h + t.
@@ -195,10 +211,12 @@ def invert_block(
 ) -> None:
     """Fill volatility, its uncertainty and the status code; all arrays have one length."""
     scratch = np.empty((7, _BLOCK))
+    sides = np.empty(_BLOCK, dtype=np.bool_)
     for start in range(0, price.size, _BLOCK):
         stop = min(start + _BLOCK, price.size)
         n = stop - start
         v, k, target = scratch[0, :n], scratch[1, :n], scratch[2, :n]
+        upper = sides[:n]
         spot_now, strike_now = scratch[3, :n], scratch[4, :n]
         state, moved = scratch[5, :n], scratch[6, :n]
         _prepare(
@@ -212,16 +230,17 @@ def invert_block(
             v,
             k,
             target,
+            upper,
             spot_now,
             strike_now,
             state,
         )
         for _ in range(3):
-            _advance(v, k, target, moved)
+            _advance(v, k, target, upper, moved)
         for i in range(n):
             turn = 0
             while moved[i] > _SETTLED and turn < 30:
-                step = _step(v[i], k[i], target[i])
+                step = _step(v[i], k[i], target[i], upper[i])
                 moved[i] = abs(step) / v[i]
                 v[i] += step
                 turn += 1

@@ -31,10 +31,11 @@ LOG_SQRT_2PI = 0.9189385332046727
 
 
 @inline
-def exp(x: float) -> float:
-    """Return e**x; 0 below -708 (no subnormals), the value at 709 above it, NaN for NaN.
+def exp_and_less_one(x: float) -> tuple[float, float]:
+    """Return e**x and e**x - 1, each to full relative accuracy.
 
-    Cody and Waite's reduction to |r| <= ln(2)/2, then a polynomial of degree 11.
+    Cody and Waite's reduction to |r| <= ln(2)/2, then a polynomial of degree 11. e**x is 0 below
+    -708 (no subnormals), its value at 709 above it, NaN for NaN.
     """
     bounded = select(x > _MAX_EXPONENT, _MAX_EXPONENT, select(x < -708.0, -708.0, x))
     shifted = bounded * _LOG2_E + _ROUND
@@ -42,15 +43,24 @@ def exp(x: float) -> float:
     r = (bounded - n * _LN2_HIGH) - n * _LN2_LOW
     r2 = r * r
     r4 = r2 * r2
-    low = (1.0 + r) + r2 * (0.5000000000000019 + r * 0.1666666666666668)
+    low = 0.5000000000000019 + r * 0.1666666666666668
     middle = (0.04166666666648666 + r * 0.00833333333331949) + r2 * (
         0.0013888888952696516 + r * 0.00019841269890340666
     )
     high = (2.4801485074105115e-05 + r * 2.7557240604663896e-06) + r2 * (
         2.763279054211718e-07 + r * 2.511015364692893e-08
     )
+    less_one = r + r2 * (low + r2 * (middle + r4 * high))
     power = float_of(((bits_of(shifted) - _ROUND_BITS) << _SHIFT) + _ONE_BITS)
-    return select(x < -708.0, 0.0, (low + r4 * (middle + r4 * high)) * power)
+    value = power + power * less_one
+    return select(x < -708.0, 0.0, value), power * less_one + (power - 1.0)
+
+
+@inline
+def exp(x: float) -> float:
+    """Return e**x, see `exp_and_less_one`."""
+    value, _ = exp_and_less_one(x)
+    return value
 
 
 @inline
