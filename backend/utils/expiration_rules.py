@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal, TypeAlias
 
+from models.symbols import Settlement, settlement_of
 from utils.market_sessions import FIRST_DAY, LAST_DAY, is_session, next_session, session_until
-from utils.option_calendar import Settlement, settlement_of
 
 ExpirationKind: TypeAlias = Literal["S", "W", "M", "Q"]
 """S: standard, third Friday; W: weekly or daily; M: last session of a month; Q: of a quarter."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.symbols import Settlement, settlement_of
 from utils.expiration_rules import (
     Expiration,
     ExpirationKind,
@@ -43,7 +44,7 @@ from utils.market_sessions import (
     sessions,
     sessions_back,
 )
-from utils.option_calendar import Settlement, last_trading_session, option_close, settlement_of
+from utils.option_calendar import last_trading_session, option_close
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""When options trade, by a dated table, and how they settle.
+"""When options trade, by a dated table.
 
 Equity options close with the stock market. Options on indices and on a list of exchange-traded
 funds trade 15 minutes longer, also after an early close; a PM-settled contract stops with the stock
@@ -10,12 +10,9 @@ Import from `utils.market_calendar`.
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Literal, TypeAlias
 
+from models.symbols import settlement_of
 from utils.market_sessions import FIRST_DAY, Session, is_session, session, session_until
-
-Settlement: TypeAlias = Literal["AM", "PM"]
-"""AM: at the opening prices of the expiration day; PM: at the close."""
 
 LATE_MINUTES = timedelta(minutes=15)
 """How much longer the late classes trade."""
@@ -37,14 +34,6 @@ LATE_CLOSES: tuple[tuple[date, frozenset[str]], ...] = (
 )
 """Option roots that trade 15 minutes longer, each set with the first day of the rule. Funds that
 some brokers list and others do not (FXI, IYR, LQD, TLT) are left out: 16:00."""
-
-AM_SETTLED = frozenset({"SPX", "NDX", "RUT", "MRUT", "DJX", "VIX", "VIXW"})
-"""Roots whose contracts settle at the opening of their expiration day."""
-
-
-def settlement_of(root: str) -> Settlement:
-    """Return how contracts of this option root settle."""
-    return "AM" if root in AM_SETTLED else "PM"
 
 
 def option_close(root: str, day: date, *, expiring: bool = False) -> datetime:
