@@ -1,1 +1,1 @@
-"""Floor 4: the data jobs, written against the ports."""
+"""Floor 4: the data jobs, written against the ports: plan, check, enrich, load, mark covered."""

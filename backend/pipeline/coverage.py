@@ -1,0 +1,124 @@
+"""Rows of coverage: what is stored of one dataset, ticker and session, and a hash of its content.
+
+The hash depends on the content alone: not on the order of the rows, on who wrote them, in which
+run, or on which machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.tables import COVERAGE, Frame, Scalar, Table, frame_schema
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+_NULL = b"\x00null"
+
+
+def content_hash(table: Table, rows: Frame) -> str:
+    """Return the SHA-256 of rows as stored, hexadecimal, whatever their order.
+
+    Args:
+        table: Whose rows they are; all its columns are hashed.
+        rows: Columns of the table, in any order, as a store returns them.
+    """
+    ordered = rows.select(table.column_names).sort(table.key)
+    digest = hashlib.sha256(f"{table.name}:{ordered.height}".encode())
+    for series in ordered:
+        digest.update(f"\x00{series.name}\x00".encode())
+        digest.update(_bytes(series))
+    return digest.hexdigest()
+
+
+def _bytes(series: pl.Series) -> bytes:
+    """Return the content of a column in one form for each value: nulls apart, -0.0 as 0.0."""
+    nulls = _NULL + series.is_null().to_numpy().tobytes() if series.null_count() else b""
+    if series.dtype.is_float():
+        # Adding 0.0 turns -0.0 into 0.0, which a database may do as well.
+        return (series.fill_null(0.0).to_numpy() + 0.0).tobytes() + nulls
+    if series.dtype.is_integer():
+        return series.cast(pl.Int64).fill_null(0).to_numpy().tobytes() + nulls
+    if series.dtype.is_temporal():
+        return series.to_physical().cast(pl.Int64).fill_null(0).to_numpy().tobytes() + nulls
+    texts = series.cast(pl.String).fill_null("").to_list()
+    return "\x1f".join(texts).encode() + nulls
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one row of coverage speaks of.
+
+    Attributes:
+        table: The table that holds the rows.
+        ticker: Underlying.
+        dataset: As `pipeline.plan` names it.
+        session: Exchange day, of weekly bars the first one of the week.
+        source: As in `models.tables.SOURCES`.
+        origin: As in `models.tables.ORIGINS`.
+    """
+
+    table: Table
+    ticker: str
+    dataset: str
+    session: date
+    source: str
+    origin: str
+
+    @property
+    def where(self) -> dict[str, Scalar]:
+        """The condition that finds its rows in the table."""
+        found: dict[str, Scalar] = {
+            "underlying": self.ticker,
+            "session": self.session,
+            "source": self.source,
+            "origin": self.origin,
+        }
+        if "interval" in self.table.column_names:
+            found["interval"] = self.dataset.rpartition("_")[2]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a part is covered.
+
+    Attributes:
+        status: complete, partial, empty or quarantined.
+        missing: Rows that the calendar expects and the source did not send.
+        asked_at: Market time of the newest answer.
+        scope: Which part was asked for, where the dataset has parts.
+    """
+
+    status: str
+    missing: int
+    asked_at: datetime
+    scope: str | None = None
+
+
+def coverage_row(part: Part, stored: Frame, mark: Mark, *, checked_at: datetime) -> Frame:
+    """Return one row of `COVERAGE`.
+
+    Args:
+        part: What it speaks of.
+        stored: All rows that are stored of it.
+        mark: How far it is covered.
+        checked_at: Wall time.
+    """
+    row = {
+        "ticker": part.ticker,
+        "dataset": part.dataset,
+        "session": part.session,
+        "rows": stored.height,
+        "content_hash": content_hash(part.table, stored),
+        "newest_at": stored["ts"].max(),
+        "checked_at": checked_at,
+        "source": part.source,
+        "origin": part.origin,
+        **asdict(mark),
+    }
+    return pl.DataFrame([row], schema=frame_schema(COVERAGE))

@@ -1,0 +1,241 @@
+"""The download job: plan, fetch, check, enrich, store, mark covered.
+
+Data is written first and its row of coverage after it. A run that is killed between the two leaves
+data that nothing vouches for; the next run asks for it again, and because every write goes by key
+it ends with exactly the same content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.errors import TradingError
+from models.tables import EQUITY_BARS, OPTION_QUOTES
+from pipeline import plan, quality
+from pipeline.coverage import Mark
+from pipeline.enrich import enrich
+from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored
+from pipeline.load import Desk, load, store_contracts, store_rate, store_underlyings
+from pipeline.runs import Run, RunRecord
+from utils import market_calendar
+from utils.market_calendar import NEW_YORK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date, datetime
+
+    from models.tables import Frame, Scalar
+    from pipeline.plan import Slot
+    from utils.market_calendar import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a run is to have stored at its end.
+
+    Attributes:
+        tickers: Underlyings, each once.
+        sessions: Whose bars, oldest first.
+        interval: As in `pipeline.plan.INTERVALS`.
+        window: Expirations of the chain snapshot; None for no options.
+    """
+
+    tickers: tuple[str, ...]
+    sessions: tuple[Session, ...]
+    interval: str
+    window: plan.Window | None
+
+    @property
+    def bars_dataset(self) -> str:
+        """Name that coverage gives to the bars."""
+        return plan.bars_dataset(self.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class _TickerPlan:
+    """What is stored of a ticker, and what is to be asked for."""
+
+    ticker: str
+    coverage: Frame
+    kept: list[Kept]
+    bars: list[list[Slot]]
+    chain: Session | None
+
+    @property
+    def steps(self) -> int:
+        return len(self.bars) + (self.chain is not None)
+
+    def is_fresh(self, dataset: str, session: date) -> bool:
+        return self.covered(dataset, session).is_empty()
+
+    def covered(self, dataset: str, session: date) -> Frame:
+        return self.coverage.filter((pl.col("dataset") == dataset) & (pl.col("session") == session))
+
+
+def download(request: Request, desk: Desk, run: Run) -> Iterator[Event]:
+    """Store what is missing of a request, and tell what happens.
+
+    Close the iterator (`contextlib.closing`) where it may be left early: the run is then recorded
+    as interrupted.
+
+    Raises:
+        BadSymbol: The market does not know a ticker.
+        ProviderError: The market's service failed; what was stored before stays.
+        AuthError: The service refused us.
+        StoreError: The database failed.
+    """
+    record = RunRecord(desk, run)
+    record.begin()
+    try:
+        for event in _events(request, desk):
+            if isinstance(event, Stored):
+                record.add(event)
+            yield event
+    except (KeyboardInterrupt, GeneratorExit):
+        record.abandon("interrupted")
+        raise
+    except TradingError as error:
+        record.abandon("failed", str(error))
+        raise
+    record.finish()
+
+
+def _events(request: Request, desk: Desk) -> Iterator[Event]:
+    now = desk.clock()
+    plans = [_plan(request, desk, ticker, now) for ticker in request.tickers]
+    yield Planned(now, sum(each.steps for each in plans))
+    busy = [each.ticker for each in plans if each.steps]
+    if busy:
+        store_underlyings(desk, busy, now)
+    for each in plans:
+        yield from each.kept
+        for group in each.bars:
+            days = tuple(slot.session for slot in group)
+            yield Fetching(each.ticker, request.bars_dataset, days)
+            yield from _store_bars(desk, each, group, now)
+            yield StepDone()
+        if each.chain and request.window:
+            yield Fetching(each.ticker, plan.CHAIN_DATASET, (each.chain.day,))
+            yield _store_chain(desk, each, each.chain, request.window)
+            yield StepDone()
+
+
+def _plan(request: Request, desk: Desk, ticker: str, now: datetime) -> _TickerPlan:
+    coverage = desk.store.coverage(ticker, source=desk.market.source, origin=desk.market.origin)
+    wanted = plan.slots(request.sessions, request.interval)
+    todo = plan.missing_slots(wanted, coverage, now)
+    chain = _chain_to_ask(request, desk, ticker, coverage, now)
+    asked = {(request.bars_dataset, slot.session) for slot in wanted}
+    if request.window:
+        asked.add((plan.CHAIN_DATASET, market_calendar.last_session(now).day))
+    again = {(request.bars_dataset, slot.session) for slot in todo}
+    if chain:
+        again.add((plan.CHAIN_DATASET, chain.day))
+    columns = ("ticker", "dataset", "session", "status", "rows", "missing")
+    kept = [Kept(*row) for row in coverage.select(columns).iter_rows()]
+    return _TickerPlan(
+        ticker=ticker,
+        coverage=coverage,
+        kept=[row for row in kept if (row.dataset, row.session) in asked - again],
+        bars=plan.requests(todo),
+        chain=chain,
+    )
+
+
+def _chain_to_ask(
+    request: Request, desk: Desk, ticker: str, coverage: Frame, now: datetime
+) -> Session | None:
+    """Return the session whose chain is to be asked for now, or None."""
+    if request.window is None:
+        return None
+    session = market_calendar.last_session(now)
+    if plan.chain_is_stored(coverage, session, request.window, now):
+        return None
+    moment = plan.snapshot_time(now)
+    newer = coverage.filter(
+        (pl.col("dataset") == plan.CHAIN_DATASET)
+        & (pl.col("session") == session.day)
+        & (pl.col("asked_at") > moment)
+    )
+    # A clock that was set back: coverage speaks of the newest snapshot, so look for this one.
+    if newer.is_empty():
+        return session
+    where: dict[str, Scalar] = {
+        "ts": moment,
+        "underlying": ticker,
+        "source": desk.market.source,
+        "origin": desk.market.origin,
+    }
+    known = desk.store.read(OPTION_QUOTES.name, where, ["ts"])
+    return session if known.is_empty() else None
+
+
+def _store_bars(
+    desk: Desk, ticker_plan: _TickerPlan, group: Sequence[Slot], now: datetime
+) -> Iterator[Stored]:
+    """Fetch one reply and store it slot by slot."""
+    ticker, interval = ticker_plan.ticker, group[0].interval
+    reply = desk.market.bars(ticker, group[0].start, group[-1].until(now), interval)
+    for slot in group:
+        until = slot.until(now)
+        rows = _rows_of(slot, reply, until)
+        rules = quality.bar_rules(
+            EQUITY_BARS, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
+        )
+        checked = quality.check(
+            EQUITY_BARS, rows, rules, ticker=ticker, expected=slot.expected(now)
+        )
+        part = desk.part(ticker, plan.bars_dataset(interval), slot.session)
+        status = "complete" if until >= slot.settled else "partial"
+        mark = Mark(status, checked.missing, until)
+        fresh = ticker_plan.is_fresh(part.dataset, part.session)
+        yield load(desk, part, checked, mark, fresh=fresh)
+
+
+def _rows_of(slot: Slot, reply: Frame, until: datetime) -> Frame:
+    """Return the bars of a reply that belong to a slot and are finished, oldest first."""
+    day = pl.col("ts").dt.convert_time_zone(str(NEW_YORK)).dt.date()
+    last = slot.settled.astimezone(NEW_YORK).date()
+    of_slot = day.is_between(slot.session, last) & (pl.col("ts") < until)
+    return reply.filter(of_slot).with_columns(session=pl.lit(slot.session)).sort("ts")
+
+
+def _store_chain(
+    desk: Desk, ticker_plan: _TickerPlan, session: Session, window: plan.Window
+) -> Stored:
+    """Fetch, check, enrich and store one chain snapshot."""
+    ticker = ticker_plan.ticker
+    now = plan.snapshot_time(desk.clock())
+    today = now.astimezone(NEW_YORK).date()
+    first, last = (today + timedelta(days=days) for days in (window.first, window.last))
+    chain = desk.market.option_chain(ticker, first, last, now=now)
+    quotes = chain.quotes.with_columns(session=pl.lit(session.day))
+    rules = quality.chain_rules(
+        OPTION_QUOTES,
+        open_session=session.open <= now < session.close,
+        rate=chain.risk_free_rate or 0.0,
+    )
+    checked = quality.check(OPTION_QUOTES, quotes, rules, ticker=ticker)
+    checked = replace(checked, accepted=enrich(chain, checked.accepted))
+    store_contracts(desk, chain)
+    store_rate(desk, chain, session.day)
+    part = desk.part(ticker, plan.CHAIN_DATASET, session.day)
+    mark = _chain_mark(ticker_plan, session, window, now)
+    fresh = ticker_plan.is_fresh(part.dataset, part.session)
+    return load(desk, part, checked, mark, fresh=fresh)
+
+
+def _chain_mark(
+    ticker_plan: _TickerPlan, session: Session, window: plan.Window, now: datetime
+) -> Mark:
+    """Return the mark of the newest snapshot: this one, unless the clock was set back."""
+    covered = ticker_plan.covered(plan.CHAIN_DATASET, session.day).filter(pl.col("asked_at") > now)
+    for status, missing, asked_at, scope in covered.select(
+        "status", "missing", "asked_at", "scope"
+    ).iter_rows():
+        return Mark(status, missing, asked_at, scope)
+    return Mark("complete" if now >= session.close else "partial", 0, now, window.scope)

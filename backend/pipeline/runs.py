@@ -1,0 +1,84 @@
+"""The record of a run in `download_runs`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.errors import StoreError
+from models.tables import DOWNLOAD_RUNS, frame_schema
+
+if TYPE_CHECKING:
+    from pipeline.events import Stored
+    from pipeline.load import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What names a run.
+
+    Attributes:
+        run_id: UUID.
+        command: Arguments, without secrets.
+    """
+
+    run_id: str
+    command: str
+
+
+class RunRecord:
+    """One row of `download_runs`, written when the run begins and when it ends.
+
+    Args:
+        desk: Market, store and clocks.
+        run: What names it.
+    """
+
+    def __init__(self, desk: Desk, run: Run) -> None:
+        self._desk = desk
+        self._run = run
+        self._started_at = desk.wall()
+        self._rows = 0
+        self._partial = False
+
+    def begin(self) -> None:
+        """Write that the run has begun."""
+        self._write("running", finished=False, error=None)
+
+    def add(self, stored: Stored) -> None:
+        """Count what was stored."""
+        self._rows += stored.changed
+        self._partial |= stored.status in {"empty", "quarantined"}
+
+    def finish(self) -> None:
+        """Write that the run has ended, with everything it could get."""
+        self._write("partial" if self._partial else "complete", finished=True, error=None)
+
+    def abandon(self, status: str, error: str | None = None) -> None:
+        """Write why a run did not end as it should, if the database still takes it.
+
+        Args:
+            status: failed or interrupted.
+            error: One sentence.
+        """
+        # The reason may be the database itself; the error that says so must not be hidden.
+        with suppress(StoreError):
+            self._write(status, finished=True, error=error)
+
+    def _write(self, status: str, *, finished: bool, error: str | None) -> None:
+        row = {
+            "run_id": self._run.run_id,
+            "command": self._run.command,
+            "started_at": self._started_at,
+            "finished_at": self._desk.wall() if finished else None,
+            "status": status,
+            "rows": self._rows,
+            "error": error,
+            "source": self._desk.market.source,
+            "origin": self._desk.market.origin,
+        }
+        frame = pl.DataFrame([row], schema=frame_schema(DOWNLOAD_RUNS))
+        self._desk.store.upsert(DOWNLOAD_RUNS.name, frame)
