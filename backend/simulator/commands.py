@@ -1,0 +1,158 @@
+"""The command line of `python -m simulator`: arguments, one-sentence errors, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from models.errors import TradingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from simulator.server import Options
+
+USAGE_ERROR = 2
+
+_DEFAULT_PORT = 8700
+_HIGHEST_PORT = 65535
+_DEFAULT_REQUESTS = 120
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the simulator, or a program against it.
+
+    Args:
+        arguments: Those after `python -m simulator`.
+
+    Returns:
+        Exit status: 0 after a signal; 2 for wrong arguments, a port in use or unreadable data; of
+        `exec` the program's own.
+    """
+    if arguments and arguments[0] == "exec":
+        return _exec(list(arguments[1:]))
+    parsed = _server_parser().parse_args(arguments)
+    return _in_one_sentence(lambda: _serve(parsed))
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from simulator.server import Status, serve  # noqa: PLC0415 - heavy: --help and typos do not wait
+
+    def announce(status: Status) -> None:
+        import msgspec  # noqa: PLC0415 - the same
+
+        print(msgspec.json.encode({"event": "ready", **asdict(status)}).decode(), flush=True)
+
+    asyncio.run(serve(_options(parsed), announce))
+    return 0
+
+
+def _exec(arguments: list[str]) -> int:
+    own, dashes, command = arguments, "--" in arguments, list[str]()
+    if dashes:
+        place = arguments.index("--")
+        own, command = arguments[:place], arguments[place + 1 :]
+    parser = _exec_parser()
+    parsed = parser.parse_args(own)
+    if not command:
+        parser.error("the program goes after --, as: python -m simulator exec -- python script.py")
+
+    def run() -> int:
+        from simulator.launch import run_against, run_with_own  # noqa: PLC0415 - as above
+
+        if parsed.url:
+            return run_against(parsed.url, command)
+        return run_with_own(_options(parsed), command)
+
+    return _in_one_sentence(run)
+
+
+def _in_one_sentence(run: Callable[[], int]) -> int:
+    try:
+        return run()
+    except TradingError as error:
+        print(f"simulator: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _options(parsed: argparse.Namespace) -> Options:
+    from simulator.server import Options  # noqa: PLC0415 - as above
+
+    given = {name: value for name, value in vars(parsed).items() if name != "url"}
+    return Options(**given)
+
+
+def _server_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator",
+        description="A simulated market on loopback that speaks Schwab's wire protocols. Prints "
+        "one line of JSON when it is ready; ends on Ctrl-C.",
+        epilog="To run a program that nobody changed against it: "
+        "python -m simulator exec -- python script.py",
+    )
+    _add_options(parser, port=_DEFAULT_PORT)
+    return parser
+
+
+def _exec_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m simulator exec",
+        usage="%(prog)s [options] -- program [argument ...]",
+        description="Run a program with Schwab's hosts redirected to a simulator, by environment "
+        "alone; its exit status is the program's.",
+    )
+    parser.add_argument("--url", help="of a running simulator; else one is started for the program")
+    _add_options(parser, port=0)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
+    parser.add_argument(
+        "--port", type=_port, default=port, help="of HTTP, 0 for any free one (%(default)s)"
+    )
+    parser.add_argument(
+        "--https-port", type=_port, help="default: the next after --port, or any free one with 0"
+    )
+    parser.add_argument(
+        "--clock",
+        help="market time at the start: now, or New York time as 2015-12-24T09:30 "
+        "(default: now while the market is open, else the last complete session from its open)",
+    )
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="market seconds a second, 0 stands still (1)"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="of the generated world (7)")
+    parser.add_argument("--data", type=Path, help="folder of recorded sessions")
+    parser.add_argument(
+        "--world", choices=("generated", "recorded"), default="generated", help="(generated)"
+    )
+    parser.add_argument(
+        "--requests-per-minute",
+        type=_count,
+        default=_DEFAULT_REQUESTS,
+        help="market-data calls an app, 0 for no limit (%(default)s)",
+    )
+    parser.add_argument(
+        "--rotate-refresh-tokens",
+        action="store_true",
+        help="each refresh gives a new refresh token and ends the old one",
+    )
+    parser.add_argument("--parent-pid", type=_count, help="end when this process is gone")
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{port} is not a port: 0 to {_HIGHEST_PORT}")
+    return port
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"{count} is negative")
+    return count

@@ -1,0 +1,222 @@
+"""Run a program that nobody changed against a simulator: by its environment alone.
+
+Names are redirected by `redirect/sitecustomize.py`, which Python imports at its start from
+`PYTHONPATH`; trust comes from `SSL_CERT_FILE` and its like, which point to a bundle of the usual
+roots and our own authority.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from base64 import b64encode
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import msgspec
+
+from models.errors import ConfigError
+from simulator.server import Options, Simulator, Status
+from simulator.tls import POLYGON_HOSTS, SCHWAB_HOSTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+REDIRECT = Path(__file__).parent / "redirect"
+"""Holds `sitecustomize.py` and nothing else."""
+
+_ASK_TIMEOUT_S = 10
+_NOT_FOUND = 127
+_NOT_EXECUTABLE = 126
+
+
+def run_with_own(options: Options, command: Sequence[str]) -> int:
+    """Start a simulator in this process, run a program against it, and stop.
+
+    Args:
+        options: Of the simulator.
+        command: Program and arguments.
+
+    Returns:
+        Exit status of the program; 128 + number where a signal ended it; 126 or 127 where it could
+        not be started.
+
+    Raises:
+        ConfigError: An option is wrong, a port is taken or the state folder cannot be written.
+        DataError: A data file cannot be read.
+    """
+    return asyncio.run(_run_with_own(options, command))
+
+
+def run_against(url: str, command: Sequence[str]) -> int:
+    """Run a program against a running simulator.
+
+    Args:
+        url: Its HTTP address.
+        command: Program and arguments.
+
+    Returns:
+        As `run_with_own`.
+
+    Raises:
+        ConfigError: No simulator answers there.
+    """
+    status = ask_status(url)
+    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+        environment = environment_for(status, write_token(status, Path(folder)), os.environ)
+        try:
+            return _exit_status(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 - running the user's command is the purpose
+        except OSError as error:
+            return _not_started(command, error)
+
+
+def environment_for(
+    status: Status, token_file: Path, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment in which a program finds the simulator behind the real names.
+
+    Args:
+        status: Of the simulator.
+        token_file: A ready token, for programs that do not sign in themselves.
+        inherited: The environment to add to.
+    """
+    port = urlsplit(status.https).port
+    hosts = (*SCHWAB_HOSTS, *POLYGON_HOSTS)
+    own = {
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(REDIRECT), inherited.get("PYTHONPATH", "")))
+        ),
+        "SIMULATOR_HOSTS": ",".join(f"{host}=127.0.0.1:{port}" for host in hosts),
+        "NO_PROXY": ",".join(filter(None, (*hosts, "127.0.0.1", inherited.get("NO_PROXY", "")))),
+        "SIMULATOR_URL": status.http,
+        "SIMULATOR_TOKEN_FILE": str(token_file),
+        "SCHWAB_APP_KEY": status.app_key,
+        "SCHWAB_APP_SECRET": status.app_secret,
+        "SCHWAB_CALLBACK_URL": status.callback_url,
+    }
+    trusting = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    return dict(inherited) | own | dict.fromkeys(trusting, status.ca_bundle)
+
+
+def ask_status(url: str) -> Status:
+    """Ask a running simulator for its status.
+
+    Raises:
+        ConfigError: None answers there.
+    """
+    try:
+        return msgspec.json.decode(_asked(url, "GET", "/simulator/status")[2], type=Status)
+    except (OSError, HTTPException, ValueError, msgspec.MsgspecError) as error:
+        raise ConfigError(
+            f"No simulator answers at {url} ({error}): start one with python -m simulator."
+        ) from None
+
+
+def write_token(status: Status, folder: Path) -> Path:
+    """Sign in and write the token as schwab-py and schwaby keep theirs.
+
+    Returns:
+        The file, mode 0600.
+
+    Raises:
+        ConfigError: The simulator refuses.
+    """
+    token = sign_in(status)
+    now = int(time.time())
+    kept = {
+        "creation_timestamp": now,
+        "token": token | {"expires_at": now + int(token["expires_in"])},
+    }
+    path = folder / "token.json"
+    path.touch(mode=0o600)
+    path.write_bytes(msgspec.json.encode(kept))
+    return path
+
+
+def sign_in(status: Status) -> dict[str, Any]:
+    """Go through the whole code flow of a simulator that approves at once.
+
+    Returns:
+        The token endpoint's reply.
+
+    Raises:
+        ConfigError: The simulator refuses, or is gone.
+    """
+    asked = urlencode({"client_id": status.app_key, "redirect_uri": status.callback_url})
+    basic = b64encode(f"{status.app_key}:{status.app_secret}".encode()).decode()
+    try:
+        _, headers, _ = _asked(status.http, "GET", f"/v1/oauth/authorize?{asked}")
+        code = parse_qs(urlsplit(headers["location"]).query)["code"][0]
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": status.callback_url,
+        }
+        _, _, body = _asked(
+            status.http, "POST", "/v1/oauth/token", urlencode(form), f"Basic {basic}"
+        )
+        granted: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+    except (OSError, HTTPException, KeyError, msgspec.MsgspecError) as error:
+        raise ConfigError(
+            f"The simulator at {status.http} refuses the sign-in ({error})."
+        ) from None
+    return granted
+
+
+def _asked(
+    url: str, method: str, path: str, form: str | None = None, authorization: str = ""
+) -> tuple[int, dict[str, str], bytes]:
+    """Ask once, without following redirects."""
+    place = urlsplit(url)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=_ASK_TIMEOUT_S)
+    headers = {"Authorization": authorization} if authorization else {}
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    try:
+        connection.request(method, path, form, headers)
+        reply = connection.getresponse()
+        return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
+    finally:
+        connection.close()
+
+
+async def _run_with_own(options: Options, command: Sequence[str]) -> int:
+    simulator = Simulator(options)
+    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
+        async with simulator.running() as stopped:
+            status = simulator.status()
+            token_file = await asyncio.to_thread(write_token, status, Path(folder))
+            try:
+                child = await asyncio.create_subprocess_exec(
+                    *command, env=environment_for(status, token_file, os.environ)
+                )
+            except OSError as error:
+                return _not_started(command, error)
+            return _exit_status(await _outlived(child, stopped))
+
+
+async def _outlived(child: asyncio.subprocess.Process, stopped: asyncio.Event) -> int:
+    """Wait for the program; pass a signal that we get on to it."""
+    ended = asyncio.create_task(child.wait())
+    told = asyncio.create_task(stopped.wait())
+    await asyncio.wait((ended, told), return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not ended.done():
+        child.send_signal(signal.SIGTERM)
+    return await ended
+
+
+def _exit_status(returncode: int) -> int:
+    return 128 - returncode if returncode < 0 else returncode
+
+
+def _not_started(command: Sequence[str], error: OSError) -> int:
+    print(f"simulator: {command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
+    return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE

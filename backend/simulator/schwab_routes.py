@@ -1,0 +1,139 @@
+"""Schwab's HTTP surface: OAuth and market data, with tokens, limits, errors and headers."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import parse_qsl
+
+import anyio
+import anyio.to_thread
+import msgspec
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from simulator import schwab_facts as facts
+from simulator.oauth import OAuthError
+from simulator.wire_errors import Refusal, not_found, too_many_requests, unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.requests import Request
+
+    from simulator.oauth import TokenDesk
+    from simulator.rate_limit import RateLimit
+    from simulator.schwab_market_data import MarketData
+
+Operation: TypeAlias = "Callable[[Mapping[str, str], Mapping[str, str]], bytes]"
+
+_NO_SUCH_CLIENT = (
+    "<html><head><title>Whitelabel Error Page</title></head><body><h1>Whitelabel Error Page</h1>"
+    "<p>The client or the callback address is not registered.</p></body></html>"
+)
+
+
+class SchwabRoutes:
+    """The routes of Schwab's two services over one world."""
+
+    def __init__(self, market_data: MarketData, desk: TokenDesk, limit: RateLimit) -> None:
+        self._market_data = market_data
+        self._desk = desk
+        self._limit = limit
+        # A world is asked by one thread at a time; the event loop stays free.
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+
+    def routes(self) -> list[Route]:
+        """Return all routes, absolute."""
+        ask = self._market_data
+        operations: dict[str, Operation] = {
+            "/quotes": ask.quotes,
+            "/chains": ask.chains,
+            "/expirationchain": ask.expiration_chain,
+            "/pricehistory": ask.price_history,
+            "/movers/{symbol_id:path}": ask.movers,
+            "/markets": ask.markets,
+            "/markets/{market_id}": ask.market,
+            "/instruments": ask.instruments,
+            "/instruments/{cusip_id}": ask.instrument,
+            "/{symbol_id:path}/quotes": ask.quote,
+        }
+        return [
+            Route("/v1/oauth/authorize", self.authorize),
+            Route("/v1/oauth/token", self.token, methods=["POST"]),
+            *(
+                Route(f"/marketdata/v1{path}", partial(self.market_data, operation))
+                for path, operation in operations.items()
+            ),
+            Route("/marketdata/v1/{rest:path}", partial(self.market_data, _unknown)),
+            Route(
+                "/trader/v1/{rest:path}",
+                self.trader,
+                methods=["GET", "POST", "PUT", "DELETE"],
+            ),
+        ]
+
+    async def authorize(self, request: Request) -> Response:
+        """Approve at once: the user is asked nothing."""
+        query = request.query_params
+        target = self._desk.authorize(
+            query.get("client_id", ""), query.get("redirect_uri", ""), query.get("state")
+        )
+        if target is None:
+            return Response(_NO_SUCH_CLIENT, 500, _headers(), "text/html")
+        return RedirectResponse(target, 302, _headers())
+
+    async def token(self, request: Request) -> Response:
+        """Trade a code or a refresh token for tokens."""
+        form = dict(parse_qsl((await request.body()).decode(errors="replace")))
+        try:
+            granted = self._desk.grant(request.headers.get("authorization", ""), form)
+        except OAuthError as refused:
+            return _json(refused.status, msgspec.json.encode(refused.body))
+        return _json(200, msgspec.json.encode(granted))
+
+    async def market_data(self, operation: Operation, request: Request) -> Response:
+        """Check the token and the limit, then answer."""
+        query = {
+            name: ",".join(request.query_params.getlist(name)) for name in request.query_params
+        }
+        try:
+            self._admit(request)
+            body = await anyio.to_thread.run_sync(
+                operation, request.path_params, query, limiter=self._one_at_a_time
+            )
+        except Refusal as refusal:
+            return _refused(refusal)
+        return _json(200, body)
+
+    async def trader(self, _request: Request) -> Response:
+        """Refuse: the demo app has the market data product alone."""
+        return _refused(unauthorized())
+
+    def _admit(self, request: Request) -> None:
+        app_key = self._desk.app_key_of(request.headers.get("authorization", ""))
+        if app_key is None:
+            raise unauthorized()
+        wait_s = self._limit.wait_for(app_key)
+        if wait_s:
+            raise too_many_requests(wait_s)
+
+
+def _unknown(_path: Mapping[str, str], _query: Mapping[str, str]) -> bytes:
+    raise not_found()
+
+
+def _refused(refusal: Refusal) -> Response:
+    return _json(refusal.status, msgspec.json.encode(refusal.body), refusal.headers)
+
+
+def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(body, status, _headers() | dict(headers or {}), "application/json")
+
+
+def _headers() -> dict[str, str]:
+    return {
+        "Schwab-Client-CorrelId": str(uuid.uuid4()),
+        "Schwab-Resource-Version": facts.RESOURCE_VERSION,
+    }

@@ -1,0 +1,313 @@
+"""The server process: two loopback ports over one world, until a signal or the parent's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from models.errors import ConfigError
+from simulator import schwab_facts as facts
+from simulator.clock import market_clock, parse_start
+from simulator.oauth import App, TokenDesk
+from simulator.rate_limit import RateLimit
+from simulator.schwab_market_data import MarketData
+from simulator.schwab_routes import SchwabRoutes
+from simulator.tls import trust
+from utils.clock import wall_clock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from simulator.clock import MarketClock
+    from simulator.tls import Trust
+    from simulator.world import World
+
+HOST = "127.0.0.1"
+
+_PARENT_POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a simulator is started with.
+
+    Attributes:
+        port: Of HTTP; 0 takes any free one.
+        https_port: Of HTTPS; None means the next after `port`, or any free one where that is 0.
+        clock: Market time at the start, as `simulator.clock.parse_start` reads it; None for the
+            world's own choice.
+        speed: Market seconds a wall second.
+        seed: Of the generated world.
+        data: Folder of recorded sessions; None for those that come with the product.
+        world: generated or recorded.
+        requests_per_minute: Limit of market-data calls an app; 0 for none.
+        rotate_refresh_tokens: Whether each refresh gives a new refresh token.
+        parent_pid: End when this process is gone; None to stay.
+    """
+
+    port: int = 8700
+    https_port: int | None = None
+    clock: str | None = None
+    speed: float = 1.0
+    seed: int = 7
+    data: Path | None = None
+    world: str = "generated"
+    requests_per_minute: int = facts.REQUESTS_PER_MINUTE
+    rotate_refresh_tokens: bool = False
+    parent_pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a running simulator says of itself."""
+
+    http: str
+    https: str
+    schwab: str
+    world: str
+    origin: str
+    now: str
+    speed: float
+    seed: int
+    ca_file: str
+    ca_bundle: str
+    app_key: str
+    app_secret: str
+    callback_url: str
+
+
+class Simulator:
+    """A market, its clock and the tokens of one process, behind two listening sockets.
+
+    Raises:
+        ConfigError: An option is wrong, a port is taken or the state folder cannot be written.
+        DataError: A data file cannot be read.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.world = open_world(options)
+        self.clock = _started_clock(options, self.world)
+        self.app = App()
+        self.trust = _trust()
+        self._sockets = _listening(options)
+        http, https = (held.getsockname()[1] for held in self._sockets)
+        self.http = f"http://{HOST}:{http}"
+        self.https = f"https://{HOST}:{https}"
+
+    def status(self) -> Status:
+        """Return the status as it is now."""
+        return Status(
+            http=self.http,
+            https=self.https,
+            schwab=self.http,
+            world=self.world.name,
+            origin=self.world.origin,
+            now=self.clock().isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            speed=self.options.speed,
+            seed=self.options.seed,
+            ca_file=str(self.trust.ca),
+            ca_bundle=str(self.trust.bundle),
+            app_key=self.app.key,
+            app_secret=self.app.secret,
+            callback_url=self.app.callbacks[0],
+        )
+
+    def application(self) -> Starlette:
+        """Return the web application, the same on both ports."""
+        desk = TokenDesk(self.app, wall_clock, rotate=self.options.rotate_refresh_tokens)
+        limit = RateLimit(self.options.requests_per_minute, time.monotonic)
+        schwab = SchwabRoutes(MarketData(self.world, self.clock), desk, limit)
+        return Starlette(routes=[Route("/simulator/status", self._show_status), *schwab.routes()])
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Event]:
+        """Serve while the block runs; the event it gets is set by SIGTERM and SIGINT."""
+        application = self.application()
+        plain, secure = self._sockets
+        servers = [
+            (_Server(_config(application)), plain),
+            (_Server(_config(application, self.trust)), secure),
+        ]
+        serving = [asyncio.create_task(server.serve([held])) for server, held in servers]
+        for server, _ in servers:
+            await server.ready.wait()
+        try:
+            with _stop_signals() as stopped:
+                yield stopped
+        finally:
+            for server, _ in servers:
+                server.should_exit = True
+            await asyncio.gather(*serving)
+
+    async def _show_status(self, _request: Request) -> Response:
+        return Response(msgspec.json.encode(asdict(self.status())), media_type="application/json")
+
+
+async def serve(options: Options, announce: Callable[[Status], None]) -> None:
+    """Serve until SIGTERM, SIGINT or the parent's end.
+
+    Args:
+        options: What to serve.
+        announce: Called once, when both ports answer.
+
+    Raises:
+        ConfigError: An option is wrong, a port is taken or the state folder cannot be written.
+        DataError: A data file cannot be read.
+    """
+    simulator = Simulator(options)
+    async with simulator.running() as stopped:
+        announce(simulator.status())
+        waits: list[asyncio.Task[Any]] = [asyncio.create_task(stopped.wait())]
+        if options.parent_pid is not None:
+            waits.append(asyncio.create_task(_end_of(options.parent_pid)))
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
+def open_world(options: Options) -> World:
+    """Return the world that the options name.
+
+    Raises:
+        ConfigError: There is none of that name, or its folder is not one of market data.
+        DataError: A data file cannot be read.
+    """
+    if options.world == "recorded":
+        from simulator.recorded import SHIPPED, RecordedWorld  # noqa: PLC0415 - one of the two
+
+        return RecordedWorld(options.data or SHIPPED)
+    from simulator.generated import GeneratedWorld  # noqa: PLC0415 - one of the two
+
+    return GeneratedWorld(options.seed)
+
+
+class _Server(uvicorn.Server):
+    """One port's server; signals are taken by `_stop_signals` for both."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _config(application: Starlette, secured_by: Trust | None = None) -> uvicorn.Config:
+    files: dict[str, Any] = (
+        {"ssl_certfile": secured_by.leaf, "ssl_keyfile": secured_by.leaf_key} if secured_by else {}
+    )
+    return uvicorn.Config(
+        application,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        **files,
+    )
+
+
+def _started_clock(options: Options, world: World) -> MarketClock:
+    wall = wall_clock()
+    start = world.default_start(wall) if options.clock is None else parse_start(options.clock, wall)
+    return market_clock(start, options.speed)
+
+
+def _trust() -> Trust:
+    try:
+        return trust(wall_clock)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder for the simulator's certificates cannot be used ({error}): "
+            "set OPTIONS_HOME to a folder of yours."
+        ) from None
+
+
+def _listening(options: Options) -> tuple[socket.socket, socket.socket]:
+    plain = _bound(options.port, "--port")
+    secure_port = options.https_port
+    if secure_port is None:
+        secure_port = options.port + 1 if options.port else 0
+    try:
+        return plain, _bound(secure_port, "--https-port")
+    except ConfigError:
+        plain.close()
+        raise
+
+
+def _bound(port: int, option: str) -> socket.socket:
+    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((HOST, port))
+        held.listen(128)
+    except OSError as error:
+        held.close()
+        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
+        raise ConfigError(
+            f"Port {port} {why}: choose another with {option}, or 0 for any."
+        ) from None
+    return held
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _end_of(pid: int) -> None:
+    """Wait until a process is gone; a dead one that nobody has buried counts as gone."""
+    if not hasattr(os, "pidfd_open"):
+        while _is_alive(pid):  # noqa: ASYNC110 - nothing tells us but asking
+            await asyncio.sleep(_PARENT_POLL_S)
+        return
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(handle, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
