@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from models.errors import DataError
 
@@ -23,7 +32,7 @@ class Model(BaseModel):
 
 def _no_binary_fraction(value: object) -> object:
     """Refuse floats: 0.1 + 0.2 is no amount of money."""
-    if isinstance(value, float):
+    if isinstance(value, float | bool):
         raise ValueError(  # noqa: TRY004 - pydantic reports ValueError with the field's name
             "money is exact: give a Decimal, an int or text, or Decimal(str(x)) of a float"
         )
@@ -39,8 +48,8 @@ Floats are refused, not rounded: whoever reads one from a wire converts it by `D
 parses the wire's text with Decimals in the first place.
 """
 
-Time = AwareDatetime
-"""An aware time; a naive one is refused."""
+Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
+"""An aware time, turned to UTC so that equal values are written equally; a naive one is refused."""
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -1,0 +1,120 @@
+"""The terms of trading, broker-neutral: what an order can be and in which state it can stand.
+
+The values are the words that journals and tables hold; each broker's adapter maps its own to them.
+"""
+
+from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """How a program trades; rows of different modes never mix."""
+
+    BACKTEST = "backtest"
+    PAPER = "paper"
+    REHEARSAL = "rehearsal"
+    LIVE = "live"
+
+
+class AssetType(StrEnum):
+    """What a leg trades."""
+
+    EQUITY = "EQUITY"
+    OPTION = "OPTION"
+
+
+class Side(StrEnum):
+    """Direction of a leg."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class PositionEffect(StrEnum):
+    """Whether a leg opens a position or closes one; AUTOMATIC leaves it to the broker."""
+
+    OPENING = "OPENING"
+    CLOSING = "CLOSING"
+    AUTOMATIC = "AUTOMATIC"
+
+
+class OrderType(StrEnum):
+    """How an order is priced. The NET types are for several legs traded as one."""
+
+    MARKET = "MARKET"
+    LIMIT = "LIMIT"
+    STOP = "STOP"
+    STOP_LIMIT = "STOP_LIMIT"
+    MARKET_ON_CLOSE = "MARKET_ON_CLOSE"
+    LIMIT_ON_CLOSE = "LIMIT_ON_CLOSE"
+    NET_DEBIT = "NET_DEBIT"
+    NET_CREDIT = "NET_CREDIT"
+    NET_ZERO = "NET_ZERO"
+
+
+class TimeInForce(StrEnum):
+    """How long an order stands."""
+
+    DAY = "DAY"
+    GOOD_TILL_CANCEL = "GOOD_TILL_CANCEL"
+    FILL_OR_KILL = "FILL_OR_KILL"
+    IMMEDIATE_OR_CANCEL = "IMMEDIATE_OR_CANCEL"
+    END_OF_WEEK = "END_OF_WEEK"
+    END_OF_MONTH = "END_OF_MONTH"
+    NEXT_END_OF_MONTH = "NEXT_END_OF_MONTH"
+
+
+class TradingHours(StrEnum):
+    """In which part of the day an order may trade; EXTENDED is all of them."""
+
+    REGULAR = "REGULAR"
+    PRE_MARKET = "PRE_MARKET"
+    POST_MARKET = "POST_MARKET"
+    EXTENDED = "EXTENDED"
+
+
+class OrderStatus(StrEnum):
+    """State of an order.
+
+    UNKNOWN means that the broker's answer was lost: it may stand there or not, until it is looked
+    up. WAITING orders stand at the broker until a condition or a parent order lets them work.
+    """
+
+    NEW = "NEW"
+    DENIED = "DENIED"
+    SUBMITTED = "SUBMITTED"
+    UNKNOWN = "UNKNOWN"
+    WAITING = "WAITING"
+    WORKING = "WORKING"
+    PARTIALLY_FILLED = "PARTIALLY_FILLED"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    PENDING_REPLACE = "PENDING_REPLACE"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REPLACED = "REPLACED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more can happen to the order."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {
+        OrderStatus.DENIED,
+        OrderStatus.FILLED,
+        OrderStatus.CANCELED,
+        OrderStatus.REPLACED,
+        OrderStatus.REJECTED,
+        OrderStatus.EXPIRED,
+    }
+)
+
+
+class SignalAction(StrEnum):
+    """What a strategy wants."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    HOLD = "hold"
