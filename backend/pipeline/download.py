@@ -17,7 +17,6 @@ from models.errors import TradingError
 from models.tables import EQUITY_BARS, OPTION_QUOTES
 from pipeline import plan, quality
 from pipeline.coverage import Mark
-from pipeline.enrich import enrich
 from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored
 from pipeline.load import Desk, load, store_contracts, store_rate, store_underlyings
 from pipeline.runs import Run, RunRecord
@@ -25,7 +24,7 @@ from utils import market_calendar
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from datetime import date, datetime
 
     from models.tables import Frame, Scalar
@@ -76,7 +75,7 @@ class _TickerPlan:
         return self.coverage.filter((pl.col("dataset") == dataset) & (pl.col("session") == session))
 
 
-def download(request: Request, desk: Desk, run: Run) -> Iterator[Event]:
+def download(request: Request, desk: Desk, run: Run) -> Generator[Event, None, None]:
     """Store what is missing of a request, and tell what happens.
 
     Close the iterator (`contextlib.closing`) where it may be left early: the run is then recorded
@@ -208,6 +207,8 @@ def _store_chain(
     desk: Desk, ticker_plan: _TickerPlan, session: Session, window: plan.Window
 ) -> Stored:
     """Fetch, check, enrich and store one chain snapshot."""
+    from pipeline.enrich import enrich  # noqa: PLC0415 - numba: 0.6 s that many runs need not pay
+
     ticker = ticker_plan.ticker
     now = plan.snapshot_time(desk.clock())
     today = now.astimezone(NEW_YORK).date()

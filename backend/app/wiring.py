@@ -1,0 +1,232 @@
+"""Settings to concrete classes: the only place that knows them all."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.request import DEFAULT_DAYS, MOST_SESSIONS, Asked
+from app.simulated_market import (
+    OwnSimulator,
+    SimulatorOptions,
+    SimulatorStatus,
+    signed_in,
+    simulator_status,
+)
+from clients.supabase_client import SupabaseClient, SupabaseSettings
+from models.errors import ConfigError, StoreError
+from schwab_integration.client import SchwabClient
+from schwab_integration.config import SchwabSettings
+from schwab_integration.market_data import SchwabMarketData
+from simulator.clock import market_clock
+from simulator.recorded_files import RecordedFolder
+from utils import market_calendar
+from utils.clock import Clock, wall_clock
+from utils.paths import backend_folder, state_folder
+from utils.settings import Settings, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date, datetime
+
+    from ports.market_data import MarketData
+    from utils.market_calendar import Session
+
+
+class SimulatorSettings(Settings):
+    """Which simulator to use.
+
+    Attributes:
+        simulator_url: Of a running one (`python -m simulator`); None starts one when need be.
+    """
+
+    simulator_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source of market data, ready to be asked.
+
+    Attributes:
+        market: What is asked.
+        clock: The market's time.
+        sessions: What the person's days come to at that time, oldest first.
+        described: For people: which service, which world.
+        note: What a person should know of the choice, or None.
+    """
+
+    market: MarketData
+    clock: Clock
+    sessions: tuple[Session, ...]
+    described: str
+    note: str | None = None
+
+
+@contextmanager
+def open_store() -> Iterator[SupabaseClient]:
+    """Open the database that the settings name.
+
+    Raises:
+        ConfigError: A setting is wrong.
+        StoreError: It cannot be reached, or its schema is not this program's.
+    """
+    with SupabaseClient.from_settings() as store:
+        health = store.health()
+        if not health.ok:
+            raise StoreError(f"{health.place}: {health.problems[0]}")
+        yield store
+
+
+def store_place() -> str:
+    """Return where the data lies, without user or password.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    settings = load(SupabaseSettings)
+    if settings.supabase_db_url:
+        from clients.postgres_address import postgres_address  # noqa: PLC0415 - seldom needed
+
+        return f"Postgres {postgres_address(settings.supabase_db_url.get_secret_value()).place}"
+    if settings.supabase_url:
+        return f"Supabase {settings.supabase_url}"
+    return f"embedded PostgreSQL in {state_folder('postgres')}"
+
+
+@contextmanager
+def open_source(asked: Asked, wall: Clock = wall_clock) -> Iterator[Source]:
+    """Open the source that a person asked for, or that the settings lead to.
+
+    `auto` is Schwab where an app key and a token are there, else the simulator.
+
+    Args:
+        asked: Source, clock, tickers and days.
+        wall: The machine's time.
+
+    Raises:
+        ConfigError: The choice or a setting is wrong.
+        AuthError: The service refuses us.
+        ProviderError: The service cannot be reached.
+    """
+    if asked.source == "polygon":
+        raise ConfigError(
+            "Polygon is not connected yet, it comes with a later version: use --source schwab or "
+            "--source simulator"
+        )
+    schwab = load(SchwabSettings)
+    has_token = schwab.configured and schwab.token_path().exists()
+    if asked.source == "schwab" or (asked.source == "auto" and has_token):
+        with _schwab(asked, schwab, wall) as source:
+            yield source
+        return
+    note = None
+    if asked.source == "auto" and schwab.configured:
+        note = (
+            "SCHWAB_APP_KEY is set, but nobody has signed in: using the simulator; "
+            "python sys_testing/reauth_schwab.py signs in"
+        )
+    url = load(SimulatorSettings).simulator_url
+    opened = _running(asked, url, note) if url else _own(asked, wall, note)
+    with opened as source:
+        yield source
+
+
+@contextmanager
+def _schwab(asked: Asked, settings: SchwabSettings, wall: Clock) -> Iterator[Source]:
+    if asked.clock or asked.seed is not None:
+        raise ConfigError("--clock and --seed are the simulator's: add --source simulator")
+    settings.credentials()
+    market = SchwabMarketData(SchwabClient(settings), extended_hours=True)
+    try:
+        yield Source(market, wall, sessions_of(asked, wall()), f"schwab at {settings.base_url}")
+    finally:
+        market.close()
+
+
+@contextmanager
+def _running(asked: Asked, url: str, note: str | None) -> Iterator[Source]:
+    if asked.clock or asked.seed is not None:
+        raise ConfigError(
+            "--clock and --seed belong to a simulator of our own: unset SIMULATOR_URL, or give "
+            "them to the one that runs there"
+        )
+    status: SimulatorStatus = simulator_status(url)
+    clock = market_clock(status.now, status.speed)
+    with signed_in(status) as market:
+        described = f"simulator at {url}, {status.world} world"
+        yield Source(market, clock, sessions_of(asked, clock()), described, note)
+
+
+@contextmanager
+def _own(asked: Asked, wall: Clock, note: str | None) -> Iterator[Source]:
+    start, speed = _own_clock(asked, wall())
+    sessions = sessions_of(asked, start)
+    recorded = asked.seed is None and _all_recorded(asked.tickers, sessions)
+    world = "recorded" if recorded else "generated"
+    options = SimulatorOptions(world, start, speed, asked.seed)
+    clock = wall if speed else market_clock(start, 0.0)
+    with OwnSimulator(options) as market:
+        yield Source(market, clock, sessions, f"simulator, {world} world", note)
+
+
+def _own_clock(asked: Asked, now: datetime) -> tuple[datetime, float]:
+    """Return market time and speed of a simulator of our own.
+
+    While a session is open the market is where the wall's clock is. Otherwise it stands still: at
+    the close of the last complete session, or, of days that ship as recorded ones, at the end of
+    the last one's post-market.
+    """
+    if asked.clock:
+        if asked.clock > now:
+            raise ConfigError(f"--clock {asked.clock:%Y-%m-%dT%H:%M} is in the future")
+        return asked.clock, 0.0
+    newest = market_calendar.last_session(now)
+    live = newest.open <= now < newest.close
+    present = now if live else market_calendar.last_session(now, complete=True).close
+    if asked.start and asked.seed is None:
+        sessions = sessions_of(asked, present)
+        if _all_recorded(asked.tickers, sessions):
+            return market_calendar.extended_hours(sessions[-1])[1], 0.0
+    return present, 1.0 if live else 0.0
+
+
+def _all_recorded(tickers: Sequence[str], sessions: Sequence[Session]) -> bool:
+    """Return whether every ticker has a recorded file of bars for every session."""
+    folder = RecordedFolder(backend_folder() / "simulator" / "data")
+    wanted = {session.day for session in sessions}
+    return all(
+        wanted <= {*folder.days(ticker, "equity_trades"), *folder.days(ticker, "index")}
+        for ticker in tickers
+    )
+
+
+def sessions_of(asked: Asked, now: datetime) -> tuple[Session, ...]:
+    """Return the sessions that a person asked for, of those that have opened, oldest first.
+
+    Args:
+        asked: Number of sessions, or first and last day.
+        now: Market time.
+
+    Raises:
+        ConfigError: There are none.
+        DataError: They reach outside the years that the calendar knows.
+    """
+    if asked.start is None:
+        last = _end_of(asked.end, now) if asked.end else now
+        return tuple(market_calendar.sessions_back(last, asked.days or DEFAULT_DAYS))
+    newest = market_calendar.last_session(now)
+    end = min(asked.end or newest.day, newest.day)
+    found = market_calendar.sessions(asked.start, end) if asked.start <= end else []
+    if not found:
+        until = asked.end or newest.day
+        raise ConfigError(
+            f"no session from {asked.start} to {until} has opened by {now:%Y-%m-%d %H:%M} UTC"
+        )
+    if len(found) > MOST_SESSIONS:
+        raise ConfigError(f"{len(found)} sessions are too many: {MOST_SESSIONS} at most")
+    return tuple(found)
+
+
+def _end_of(day: date, now: datetime) -> datetime:
+    return min(market_calendar.session_until(day).close, now)
