@@ -1,4 +1,4 @@
-"""Names: which underlyings are known by name, what option roots they have, how those exercise."""
+"""Names: which underlyings are known, what they are called and where they are listed."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from models.symbols import INDICES
+
 AssetType: TypeAlias = Literal["EQUITY", "ETF", "INDEX"]
 
 EXCHANGE_NAMES = {"Q": "NASDAQ", "N": "NYSE", "P": "NYSE Arca", "0": "Index"}
 """Name of each listing exchange by its letter."""
 
-INDEX_ROOTS = {
-    "SPX": ("SPX", "SPXW"),
-    "NDX": ("NDX", "NDXP"),
-    "RUT": ("RUT", "RUTW"),
-    "XSP": ("XSP",),
-}
-"""Option roots of each index; a stock's root is its own ticker without the point."""
-
-EUROPEAN_ROOTS = frozenset(root for roots in INDEX_ROOTS.values() for root in roots)
-"""Roots whose contracts are exercised on their last day alone."""
+NOT_OPTIONABLE = frozenset({"COMPX", "DJI", "VIX"})
+"""Indices without options here: futures and other rules would be needed to price them."""
 
 RESERVED = frozenset({"ZZZZZ", "NOSUCH", "XXXXX"})
 """Tickers that nobody knows, so that an unknown ticker can be shown."""
@@ -50,6 +44,9 @@ NAMES = {
     "AAPL": Name("Apple Inc", "EQUITY", "Q", "037833100"),
     "AMD": Name("Advanced Micro Devices Inc", "EQUITY", "Q", "007903107"),
     "AMZN": Name("Amazon.com Inc", "EQUITY", "Q", "023135106"),
+    "COMPX": Name("NASDAQ Composite Index", "INDEX", "0", ""),
+    "DJI": Name("Dow Jones Industrial Average", "INDEX", "0", ""),
+    "VIX": Name("CBOE Volatility Index", "INDEX", "0", ""),
     "BRK.B": Name("Berkshire Hathaway Inc Class B", "EQUITY", "N", "084670702"),
     "DIA": Name("SPDR Dow Jones Industrial Average ETF Trust", "ETF", "P", "78467X109"),
     "GOOG": Name("Alphabet Inc Class C", "EQUITY", "Q", "02079K107"),
@@ -71,8 +68,8 @@ NAMES = {
 """Underlyings that are known by name."""
 
 
-def is_plausible(ticker: str) -> bool:
-    """Return whether a ticker follows the notation of stocks, funds and indices here.
+def is_known(ticker: str) -> bool:
+    """Return whether the generated world has this ticker: any that looks like one.
 
     One to five capital letters, perhaps a point and a class letter; reserved names do not.
     """
@@ -84,19 +81,11 @@ def name_of(ticker: str) -> Name:
     known = NAMES.get(ticker)
     if known is not None:
         return known
+    if ticker in INDICES:
+        return Name(f"{ticker} Index", "INDEX", "0", "")
     digest = hashlib.blake2b(ticker.encode(), digest_size=8).digest()
     exchange = "QN"[digest[0] % 2]
     return Name(f"{ticker} Common Stock", "EQUITY", exchange, _made_up_cusip(digest))
-
-
-def option_roots(ticker: str) -> tuple[str, ...]:
-    """Return the option roots of an underlying."""
-    return INDEX_ROOTS.get(ticker, (ticker.replace(".", ""),))
-
-
-def exercise_style(root: str) -> Literal["A", "E"]:
-    """Return A (American) or E (European)."""
-    return "E" if root in EUROPEAN_ROOTS else "A"
 
 
 def _made_up_cusip(digest: bytes) -> str:

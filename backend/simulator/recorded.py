@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from simulator.listing import EXCHANGE_NAMES, INDEX_ROOTS, name_of, option_roots
+from models.symbols import roots_of_underlying, underlying_of_root
+from simulator.listing import EXCHANGE_NAMES, name_of
 from simulator.periods import DAILY_EVERY, OHLCV, empty_bars, periods
 from simulator.pricing import Terms, greeks_frame, quoted_vol
 from simulator.recorded_chain import MINUTE, RecordedOptions
@@ -44,8 +45,6 @@ _DISCOUNT_SPREAD = 0.005
 
 _PAYMENT_DELAY = timedelta(days=30)
 
-_ROOT_TICKERS = {root: ticker for ticker, roots in INDEX_ROOTS.items() for root in roots}
-
 
 class RecordedWorld:
     """Sessions from a folder of files; implements `simulator.world.World`.
@@ -62,7 +61,7 @@ class RecordedWorld:
 
     def __init__(self, folder: Path = SHIPPED) -> None:
         self._files = RecordedFolder(folder)
-        self._tickers = sorted({_ROOT_TICKERS.get(f.symbol, f.symbol) for f in self._files.files})
+        self._tickers = sorted({underlying_of_root(f.symbol) for f in self._files.files})
         self._options = lru_cache(maxsize=8)(self._load_options)
         self._minutes = lru_cache(maxsize=64)(self._load_minutes)
         self._daily = lru_cache(maxsize=64)(self._load_daily)
@@ -210,7 +209,7 @@ class RecordedWorld:
         for day in dict.fromkeys((newest, today)):
             found = [
                 self._options(root, day)
-                for root in option_roots(ticker)
+                for root in roots_of_underlying(ticker)
                 if day in self._files.days(root, "options_quotes")
             ]
             if found:
@@ -240,7 +239,7 @@ class RecordedWorld:
             exchange_name=EXCHANGE_NAMES[name.exchange],
             asset_type=name.asset_type,
             optionable=any(
-                self._files.days(root, "options_quotes") for root in option_roots(ticker)
+                self._files.days(root, "options_quotes") for root in roots_of_underlying(ticker)
             ),
             dividends_a_year=4 if dividends else 0,
             dividends=dividends,

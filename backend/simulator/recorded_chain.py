@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from simulator.listing import exercise_style
+from models.symbols import exercise_style_of, settlement_of
 from simulator.world import TIME
-from utils.market_calendar import expirations, settlement_of
+from utils.market_calendar import expirations
 
 if TYPE_CHECKING:
     from datetime import date
@@ -132,7 +132,7 @@ def _contracts(root: str, files: list[pl.DataFrame]) -> pl.DataFrame:
         .with_columns(
             pl.lit(root).alias("root"),
             pl.lit(100.0).alias("multiplier"),
-            pl.lit(exercise_style(root)).alias("exercise_style"),
+            pl.lit(exercise_style_of(root)).alias("exercise_style"),
             pl.lit(settlement_of(root)).alias("settlement"),
             pl.col("expiration")
             .replace_strict(kinds, default="W", return_dtype=pl.String)

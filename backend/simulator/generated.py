@@ -1,0 +1,112 @@
+"""The generated world: any ticker, any session, by a seeded process.
+
+The same (seed, ticker, instant) has the same answer in whatever order and from whatever process it
+is asked: every random number is drawn by name (`simulator.draws`), and the caches only save time.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.symbols import INDICES
+from simulator.daily_path import all_sessions, session_numbers
+from simulator.generated_bars import daily_frame, minute_frame
+from simulator.generated_quote import quote_at
+from simulator.listing import EXCHANGE_NAMES, NOT_OPTIONABLE, is_known, name_of
+from simulator.option_chain import chain
+from simulator.option_terms import interest_rate
+from simulator.periods import DAILY_EVERY, empty_bars, periods
+from simulator.profiles import KNOWN, dividends_of, profile_of
+from simulator.world import CHAIN_SCHEMA, Instrument, UnderlyingQuote
+from utils.market_calendar import NEW_YORK, extended_hours, is_session, last_session, session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LONGEST_PERIOD = {"1d": 0, "1w": 7, "1mo": 31}
+
+
+class GeneratedWorld:
+    """Markets made from a seed; implements `simulator.world.World`.
+
+    Args:
+        seed: Another one gives other prices, volumes and chains.
+    """
+
+    name = "generated"
+    origin = "simulator"
+
+    def __init__(self, seed: int = 7) -> None:
+        self._seed = seed
+
+    def tickers(self) -> Sequence[str]:
+        """Return the tickers that are known by name, sorted; any plausible other works too."""
+        return KNOWN
+
+    def instrument(self, ticker: str) -> Instrument | None:
+        """Return a ticker's listing; of one that is not known by name a made-up one."""
+        if not is_known(ticker):
+            return None
+        name, profile = name_of(ticker), profile_of(ticker)
+        return Instrument(
+            symbol=ticker,
+            description=name.description,
+            cusip=name.cusip,
+            exchange=name.exchange,
+            exchange_name=EXCHANGE_NAMES[name.exchange],
+            asset_type=name.asset_type,
+            optionable=ticker not in NOT_OPTIONABLE,
+            dividends_a_year=len(profile.dividend_months),
+            dividends=dividends_of(ticker),
+        )
+
+    def default_start(self, now: datetime) -> datetime:
+        """Return the present while a session is open, else the open of the last complete one."""
+        if now < last_session(now).close:
+            return now.astimezone(UTC)
+        return last_session(now, complete=True).open
+
+    def bars(self, ticker: str, start: datetime, end: datetime, interval: str) -> pl.DataFrame:
+        """Return the bars that start in [start, end); one that is forming shows what has been."""
+        if not is_known(ticker) or start >= end:
+            return empty_bars()
+        start, end = start.astimezone(UTC), end.astimezone(UTC)
+        if interval not in DAILY_EVERY:
+            return minute_frame(self._seed, ticker, start, end)
+        first = start.astimezone(NEW_YORK).date() - timedelta(days=_LONGEST_PERIOD[interval])
+        daily = daily_frame(self._seed, ticker, first, end)
+        return periods(daily, start, end, interval)
+
+    def quote(self, ticker: str, now: datetime) -> UnderlyingQuote | None:
+        """Return the quote at `now`; outside trading hours the last one."""
+        now = now.astimezone(UTC)
+        if not is_known(ticker) or now <= all_sessions()[1].open:
+            return None
+        return quote_at(self._seed, ticker, _trading_session(ticker, now), now)
+
+    def chain(
+        self, ticker: str, now: datetime, first_expiration: date, last_expiration: date
+    ) -> pl.DataFrame:
+        """Return the chain as it stands at `now`; before a session's open, as the last one ended."""
+        now = now.astimezone(UTC)
+        known = is_known(ticker) and ticker not in NOT_OPTIONABLE
+        if not known or now <= all_sessions()[1].open:
+            return pl.DataFrame(schema=CHAIN_SCHEMA)
+        first = max(first_expiration, now.astimezone(NEW_YORK).date())
+        number = session_numbers()[last_session(now).day]
+        return chain(self._seed, ticker, number, now, (first, last_expiration))
+
+    def interest_rate(self, now: datetime) -> float:
+        """Return the short rate of the day, near 4 %."""
+        return interest_rate(now.astimezone(NEW_YORK).date())
+
+
+def _trading_session(ticker: str, now: datetime) -> int:
+    """Return the number of the session that `now` belongs to: today's from its pre-market on."""
+    today = now.astimezone(NEW_YORK).date()
+    if ticker not in INDICES and is_session(today) and now > extended_hours(session(today))[0]:
+        return session_numbers()[today]
+    return session_numbers()[last_session(now).day]
