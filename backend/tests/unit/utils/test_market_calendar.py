@@ -234,12 +234,6 @@ def test_year_fraction_counts_the_hour_that_daylight_saving_gives() -> None:
     assert fraction == pytest.approx((3 * 24 + 1) * 60 / 525_600, rel=1e-12)
 
 
-def test_year_fraction_agrees_with_what_vendors_count() -> None:
-    # Chain of SPX with 11 days to go, taken after the close of 2025-05-09: calendar time to 16:00.
-    fraction = year_fraction(at("2025-05-09 16:00"), date(2025, 5, 20), root="SPXW")
-    assert fraction == pytest.approx(11 / 365, rel=1e-12)
-
-
 def test_trading_year_fraction() -> None:
     last = date(2026, 11, 27)
     assert trading_year_fraction(at("2026-11-25 15:00"), last) == pytest.approx(
