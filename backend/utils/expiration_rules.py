@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from models.symbols import Settlement, settlement_of
@@ -126,6 +127,11 @@ def expirations(root: str, first: date, last: date) -> list[Expiration]:
     Returns:
         None in the first and last weeks of the years that the calendar knows, nor outside them.
     """
+    return list(_expirations(root, first, last))
+
+
+@lru_cache(maxsize=512)
+def _expirations(root: str, first: date, last: date) -> tuple[Expiration, ...]:
     # A rule's nominal day may lie outside [first, last] while a holiday moves it inside.
     days = _days(first - timedelta(days=7), last + timedelta(days=7))
     rules: tuple[tuple[ExpirationKind, list[date]], ...] = (
@@ -139,11 +145,11 @@ def expirations(root: str, first: date, last: date) -> list[Expiration]:
     for kind, found in rules:
         kinds |= dict.fromkeys(found, kind)
     settlement = settlement_of(root)
-    return [
+    return tuple(
         Expiration(day, kind, settlement)
         for day, kind in sorted(kinds.items())
         if first <= day <= last
-    ]
+    )
 
 
 def listed_expirations(root: str, on: date) -> list[Expiration]:
