@@ -30,12 +30,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from clients.postgres_binaries import Binaries, RunAs, choose, run, run_as
+from clients.postmaster import DEFAULT_PORT, PATIENCE_S, Postmaster, alive, read_pid_file, running
 from models.errors import StoreError, TradingError
 from utils.paths import state_folder
 
-_PORT = 5432
 _LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103
-_PATIENCE_S = 60.0
 _LOG_LIMIT = 10_000_000
 _SETTINGS = {
     "timezone": "UTC",
@@ -64,17 +63,6 @@ class EmbeddedPostgres:
     major: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Postmaster:
-    """What `postmaster.pid` says."""
-
-    pid: int
-    port: int
-    socket_folder: str
-    address: str
-    ready: bool
-
-
 def start(
     folder: Path | None = None,
     *,
@@ -92,7 +80,7 @@ def start(
         StoreError: It cannot be started: no PostgreSQL, a full disk, a folder of somebody else.
     """
     with _locked(folder) as place:
-        postmaster = _running(place)
+        postmaster = running(place)
         if postmaster is None:
             data = place / "data"
             owner = data.stat().st_uid if data.exists() else None
@@ -121,12 +109,12 @@ def stop(folder: Path | None = None) -> bool:
         StoreError: It does not stop, or belongs to another user.
     """
     with _locked(folder) as place:
-        postmaster = _running(place)
+        postmaster = running(place)
         if postmaster is None:
             return False
         os.kill(postmaster.pid, signal.SIGINT)  # "fast": do not wait for clients
-        deadline = time.monotonic() + _PATIENCE_S
-        while _alive(postmaster.pid, place / "data"):
+        deadline = time.monotonic() + PATIENCE_S
+        while alive(postmaster.pid, place / "data"):
             if time.monotonic() > deadline:
                 raise StoreError(f"the database server (process {postmaster.pid}) does not stop")
             time.sleep(0.02)
@@ -140,7 +128,7 @@ def status(folder: Path | None = None) -> EmbeddedPostgres | None:
         StoreError: Its folder cannot be read.
     """
     with _locked(folder) as place:
-        postmaster = _running(place)
+        postmaster = running(place)
         return None if postmaster is None else _server(place, postmaster)
 
 
@@ -171,7 +159,7 @@ def _major(place: Path) -> int:
     return int((place / "data" / "PG_VERSION").read_text(encoding="ascii"))
 
 
-def _server(place: Path, postmaster: _Postmaster) -> EmbeddedPostgres:
+def _server(place: Path, postmaster: Postmaster) -> EmbeddedPostgres:
     password = _password(place)
     if postmaster.address:
         where = f"{postmaster.address}:{postmaster.port}/postgres?sslmode=disable"
@@ -229,23 +217,21 @@ def _take_over(data: Path, owner: int) -> None:
         os.chown(path, owner, -1, follow_symlinks=False)
 
 
-def _launch(
-    place: Path, binaries: Binaries, way: RunAs, settings: Mapping[str, str]
-) -> _Postmaster:
+def _launch(place: Path, binaries: Binaries, way: RunAs, settings: Mapping[str, str]) -> Postmaster:
     """Start the server and wait until it answers."""
     log = place / "server.log"
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         log.replace(place / "server.log.1")
     data = place / "data"
     command = [*way.prefix, str(binaries.folder / "pg_ctl"), "start", f"--pgdata={data}", "--wait"]
-    command += [f"--timeout={_PATIENCE_S:.0f}", "--silent", f"--log={log}"]
-    deadline = time.monotonic() + _PATIENCE_S
+    command += [f"--timeout={PATIENCE_S:.0f}", "--silent", f"--log={log}"]
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         _remove_stale_locks(place)
         _configure(data / "options.conf", dict(settings) | _address(place))
         begin = log.stat().st_size if log.exists() else 0
-        started = run(command, timeout=2 * _PATIENCE_S)
-        postmaster = _running(place)
+        started = run(command, timeout=2 * PATIENCE_S)
+        postmaster = running(place)
         if started.returncode == 0 and postmaster is not None:
             return postmaster
         said = _tail(log, begin)
@@ -276,8 +262,12 @@ def _complaint(place: Path, said: str) -> str:
 
 def _address(place: Path) -> dict[str, str]:
     """Return the settings that say where the server listens: its own folder if a socket fits."""
-    if len(os.fsencode(place / f".s.PGSQL.{_PORT}")) <= _LONGEST_SOCKET_PATH:
-        return {"listen_addresses": "", "unix_socket_directories": f'"{place}"', "port": f"{_PORT}"}
+    if len(os.fsencode(place / f".s.PGSQL.{DEFAULT_PORT}")) <= _LONGEST_SOCKET_PATH:
+        return {
+            "listen_addresses": "",
+            "unix_socket_directories": f'"{place}"',
+            "port": f"{DEFAULT_PORT}",
+        }
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     return {
@@ -293,71 +283,10 @@ def _configure(path: Path, settings: Mapping[str, str]) -> None:
     path.write_text("# written at each start\n" + "".join(lines), encoding="utf-8")
 
 
-def _running(place: Path) -> _Postmaster | None:
-    """Return the living server, once it is ready; None when there is none."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        postmaster = _postmaster(place)
-        if postmaster is None or not _alive(postmaster.pid, place / "data"):
-            return None
-        if postmaster.ready:
-            return postmaster
-        if time.monotonic() > deadline:
-            raise StoreError(f"the database server (process {postmaster.pid}) does not get ready")
-        time.sleep(0.02)
-
-
-def _postmaster(place: Path) -> _Postmaster | None:
-    """Read the server's own pid file.
-
-    Lines: process number, data folder, start time, port, socket folder, address, shared memory,
-    state (source: PostgreSQL, src/include/utils/pidfile.h).
-    """
-    try:
-        lines = (place / "data" / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    if not lines or not lines[0].strip().isdigit():
-        return None
-    lines += [""] * (8 - len(lines))
-    port = int(lines[3]) if lines[3].strip().isdigit() else _PORT
-    return _Postmaster(
-        int(lines[0]), port, lines[4].strip(), lines[5].strip(), lines[7].strip() == "ready"
-    )
-
-
-def _alive(pid: int, data: Path) -> bool:
-    """Tell whether a process is the living server of a data folder.
-
-    A killed server stays a zombie where nobody waits for it (a container whose first process does
-    not reap), and `kill(pid, 0)`, pg_ctl and PostgreSQL itself take a zombie for alive. After a
-    restart of the machine its number may belong to a stranger.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return not Path("/proc/self").exists() and _alive_by_ps(pid)
-    name, _, rest = stat.partition("(")[2].rpartition(")")
-    if rest.split()[0] in "ZX" or name != "postgres":
-        return False
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink() == data.resolve()
-    except PermissionError:
-        return True  # another user's: PostgreSQL itself will refuse to start beside it
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def _alive_by_ps(pid: int) -> bool:
-    """Tell the same on a system without /proc."""
-    state, _, command = run(["ps", "-o", "stat=,comm=", "-p", str(pid)]).stdout.partition(" ")
-    return bool(state) and not state.startswith("Z") and command.strip().endswith("postgres")
-
-
 def _remove_stale_locks(place: Path) -> None:
     """Remove the lock files of a dead server, which PostgreSQL may take for a living one."""
-    postmaster = _postmaster(place)
-    if postmaster is not None and _alive(postmaster.pid, place / "data"):
+    postmaster = read_pid_file(place)
+    if postmaster is not None and alive(postmaster.pid, place / "data"):
         return
     (place / "data" / "postmaster.pid").unlink(missing_ok=True)
     for lock in place.glob(".s.PGSQL.*.lock"):

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from clients.postgres_address import postgres_address
 from models.errors import SchemaMissing, StoreError
 from utils.paths import backend_folder
 
@@ -96,11 +97,12 @@ def pending(dsn: str) -> list[Migration]:
         dsn: Connection URL.
 
     Raises:
+        ConfigError: The URL is malformed, or asks for a remote server without TLS.
         SchemaMissing: Its schema is newer than this program.
         StoreError: It cannot be reached or read.
     """
     try:
-        with psycopg.connect(dsn, prepare_threshold=None) as connection:
+        with _connected(dsn) as connection:
             return _lacking(connection)
     except psycopg.Error as error:
         raise _translated(error) from error
@@ -118,12 +120,13 @@ def migrate(dsn: str) -> list[str]:
         Versions that this call applied, in order.
 
     Raises:
+        ConfigError: The URL is malformed, or asks for a remote server without TLS.
         SchemaMissing: The database's schema is newer than this program.
         StoreError: It cannot be reached, or refuses a statement.
     """
     applied: list[str] = []
     try:
-        with psycopg.connect(dsn, prepare_threshold=None) as connection:
+        with _connected(dsn) as connection:
             for migration in _lacking(connection):
                 connection.commit()
                 if _apply(connection, migration):
@@ -131,6 +134,11 @@ def migrate(dsn: str) -> list[str]:
     except psycopg.Error as error:
         raise _translated(error) from error
     return applied
+
+
+def _connected(dsn: str) -> psycopg.Connection:
+    """Connect as the store does (TLS where it is not local); poolers forbid prepared statements."""
+    return psycopg.connect(**postgres_address(dsn).arguments | {"prepare_threshold": None})
 
 
 def _lacking(connection: psycopg.Connection) -> list[Migration]:

@@ -2,7 +2,7 @@
 --
 -- A partition cannot be created while the default partition holds rows of its month, so those rows
 -- are moved into the new table before it is attached. Call it in a transaction of its own before a
--- load: it waits for writers of the default partition, and makes them wait for a moment.
+-- load: where a month is missing it waits for the table's writers, and they wait for it.
 create function public.ensure_month_partitions(
   parent text, first_ts timestamptz, last_ts timestamptz
 ) returns integer
@@ -32,10 +32,15 @@ begin
     part := parent || to_char(starts, '_YYYY_MM');
     if to_regclass(format('public.%I', part)) is null then
       perform pg_advisory_xact_lock(hashtext('options.ensure_month_partitions'));
-      if to_regclass(format('public.%I', part)) is null then
+      -- Somebody may have made it while we waited: only a query sees that, a cached name may not.
+      if not exists (
+        select from pg_catalog.pg_class
+        where relname = part and relnamespace = 'public'::regnamespace
+      ) then
         execute format('create table public.%I (like public.%I including all)', part, parent);
         perform public.options_close_table(part);
-        execute format('lock table public.%I in access exclusive mode', rest);
+        -- Writers wait here: one who had chosen the default partition already would fail (23514).
+        execute format('lock table public.%I in share row exclusive mode', parent);
         execute format(
           'with moved as (delete from public.%I where ts >= %L and ts < %L returning *)'
           ' insert into public.%I select * from moved', rest, starts, ends, part);
