@@ -17,16 +17,17 @@ from psycopg import sql
 from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from clients.conditions import Condition, IsNull, OneOf
+from clients.conditions import Condition, OneOf
 from clients.migrations import migrations
 from clients.pgcopy import packed
 from clients.postgres_address import PostgresAddress
 from clients.postgres_health import health
+from clients.postgres_sql import STAGE, copy_in, copy_out, frame, merge
 from clients.rows import empty_frame
 from clients.store_errors import store_error
 from clients.transport import Health
 from models.errors import StoreError
-from models.tables import Column, Kind, Scalar, Table
+from models.tables import Column, Table
 
 _Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -34,7 +35,6 @@ _BEGIN = "set local statement_timeout = '10min'; set local timezone = 'UTC'"
 """The hosted roles' own limit is seconds, meant for web pages. Both end with the transaction."""
 
 _RACES = 5
-_STAGE = sql.Identifier("pg_temp", "options_stage")
 
 _REASONS = (
     ("password authentication failed", "it refuses the user or the password"),
@@ -111,11 +111,9 @@ class PostgresTransport:
         """Return columns of the rows that match; see `Transport.read`."""
         if any(isinstance(one, OneOf) and not one.values for one in conditions):
             return empty_frame(table, columns)
-        query = sql.SQL("copy ({}) to stdout (format csv)").format(
-            _query(table, conditions, columns, newest)
-        )
+        query = copy_out(table, conditions, columns, newest)
         with self._transaction() as session, session.cursor().copy(query) as copy:
-            return _frame(b"".join(copy), table, columns)
+            return frame(b"".join(copy), table, columns)
 
     def health(self) -> Health:
         """Look at the connection, the role and the schema."""
@@ -197,13 +195,6 @@ class PostgresTransport:
         self._months.update((table.name, month) for month in wanted)
 
 
-def _names(names: Sequence[str], prefix: str = "") -> sql.Composed:
-    """Return `"a", "b"`, or `p."a", p."b"`."""
-    return sql.SQL(", ").join(
-        sql.Identifier(prefix, name) if prefix else sql.Identifier(name) for name in names
-    )
-
-
 def _ahead(blocks: Iterator[memoryview]) -> Iterator[memoryview]:
     """Pack the next block while the server takes this one."""
     with ThreadPoolExecutor(1, "pack") as worker:
@@ -217,10 +208,7 @@ def _copy_in(
     session: _Connection, target: sql.Identifier, table: Table, rows: pl.DataFrame
 ) -> None:
     kinds = [table.column(name).kind for name in rows.columns]
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
-        target, _names(rows.columns)
-    )
-    with session.cursor().copy(statement) as copy:
+    with session.cursor().copy(copy_in(target, rows.columns)) as copy:
         for block in _ahead(packed(rows, kinds)):
             copy.write(block)
 
@@ -241,113 +229,13 @@ def _merged(session: _Connection, table: Table, rows: pl.DataFrame) -> int:
     New rows go in by a plain insert, which takes 0.55 of the time of one with `on conflict`; when
     another writer was faster, and for rows that differ, follows one that minds conflicts.
     """
-    parts = _parts(table, rows.columns)
-    session.execute(
-        sql.SQL(
-            "create temporary table options_stage on commit drop as"
-            " select {columns} from {table} with no data"
-        ).format(**parts)
-    )
-    _copy_in(session, _STAGE, table, rows)
+    steps = merge(table, rows.columns)
+    session.execute(steps.make_stage)
+    _copy_in(session, STAGE, table, rows)
     session.execute("set local work_mem = '128MB'")
     new = 0
     with suppress(UniqueViolation), session.transaction():
-        new = session.execute(
-            sql.SQL(
-                "insert into {table} ({columns}) select {staged} from {stage} s"
-                " where not exists (select from {table} t where {same_key})"
-            ).format(**parts)
-        ).rowcount
+        new = session.execute(steps.insert_new).rowcount
     if new == rows.height:
         return new
-    return (
-        new
-        + session.execute(
-            sql.SQL(
-                "insert into {table} as t ({columns}) select {staged} from {stage} s"
-                " where not exists (select from {table} t where {same_key} and not ({differs}))"
-                " on conflict ({key}) do {action}"
-            ).format(**parts)
-        ).rowcount
-    )
-
-
-def _parts(table: Table, columns: Sequence[str]) -> dict[str, sql.Composable]:
-    """Return the pieces of the statements above for these columns."""
-    others = [name for name in columns if name not in table.key]
-    pairs = sql.SQL(", ").join(
-        sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others
-    )
-    distinct = sql.SQL("({}) is distinct from ({})")
-    update = sql.SQL("update set {} where {}").format(
-        pairs, distinct.format(_names(others, "t"), _names(others, "excluded"))
-    )
-    return {
-        "table": sql.Identifier("public", table.name),
-        "stage": _STAGE,
-        "columns": _names(columns),
-        "staged": _names(columns, "s"),
-        "key": _names(table.key),
-        "same_key": sql.SQL(" and ").join(
-            sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in table.key
-        ),
-        "differs": distinct.format(_names(others, "t"), _names(others, "s"))
-        if others
-        else sql.SQL("false"),
-        "action": update if others else sql.SQL("nothing"),
-    }
-
-
-def _query(
-    table: Table, conditions: Sequence[Condition], columns: Sequence[Column], newest: int | None
-) -> sql.Composed:
-    wanted = [term for condition in conditions for term in _terms(condition)]
-    order = sql.SQL(" desc, " if newest else ", ").join(sql.Identifier(name) for name in table.key)
-    return sql.SQL("select {} from {}{}{} order by {}{}").format(
-        sql.SQL(", ").join(_shown(column) for column in columns),
-        sql.Identifier("public", table.name),
-        sql.SQL(" where " if wanted else ""),
-        sql.SQL(" and ").join(wanted),
-        order,
-        sql.SQL(" desc limit {}").format(sql.Literal(newest)) if newest else sql.SQL(""),
-    )
-
-
-def _terms(condition: Condition) -> Iterator[sql.Composed]:
-    name = sql.Identifier(condition.column.name)
-    if isinstance(condition, IsNull):
-        yield sql.SQL("{} is null").format(name)
-    elif isinstance(condition, OneOf):
-        values = sql.SQL(", ").join(_literal(condition.column, one) for one in condition.values)
-        yield sql.SQL("{} in ({})").format(name, values)
-    else:
-        for sign, value in ((">=", condition.start), ("<", condition.end)):
-            if value is not None:
-                yield sql.SQL("{} {} {}").format(
-                    name, sql.SQL(sign), _literal(condition.column, value)
-                )
-
-
-def _literal(column: Column, value: Scalar) -> sql.Composed:
-    return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.kind.value))
-
-
-def _shown(column: Column) -> sql.Composed:
-    """Return what to select: times and days as numbers, which are exact and quick to read."""
-    name = sql.Identifier(column.name)
-    if column.kind is Kind.TIMESTAMP:
-        return sql.SQL("(date_part('epoch', {}) * 1000000)::bigint").format(name)
-    if column.kind is Kind.DATE:
-        return sql.SQL("{} - date '1970-01-01'").format(name)
-    if column.kind is Kind.BOOL:
-        return sql.SQL("{}::text").format(name)
-    return sql.SQL("{}").format(name)
-
-
-def _frame(data: bytes, table: Table, columns: Sequence[Column]) -> pl.DataFrame:
-    empty = empty_frame(table, columns)
-    as_sent: dict[Kind, pl.DataType] = {Kind.TIMESTAMP: pl.Int64(), Kind.DATE: pl.Int32()}
-    schema = {c.name: as_sent.get(c.kind, empty.schema[c.name]) for c in columns}
-    if not data:
-        return empty
-    return pl.read_csv(data, has_header=False, schema=schema).cast(empty.schema)
+    return new + session.execute(steps.upsert_rest).rowcount

@@ -111,4 +111,5 @@ def frame(
         for c in columns
         if c.kind is Kind.TIMESTAMP
     ]
-    return found.with_columns(times).cast(empty.schema)
+    days = [pl.col(c.name).str.to_date("%Y-%m-%d") for c in columns if c.kind is Kind.DATE]
+    return found.with_columns(*times, *days).cast(empty.schema)

@@ -45,7 +45,8 @@ def conformed(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows as the database takes them.
 
     The columns are those of the table, in its order, with the types of `frame_schema`; nullable
-    columns that are left out stay out. NaN becomes null. Rows are ordered by key, which loads
+    columns that are left out stay out. NaN and a JSON null become null: over REST they are the
+    same. Rows are ordered by key, which loads
     twice as fast and keeps two writers from deadlock, and of several rows with one key only the
     last is kept.
 
@@ -75,6 +76,8 @@ def _typed(table: Table, column: Column, values: pl.Series, dtype: pl.DataType) 
         if values.is_infinite().any():
             raise StoreError(f"{where} holds an infinite number: leave it null")
         values = values.fill_nan(None)
+    if column.kind is Kind.JSON:
+        values = values.set(values.str.strip_chars() == "null", None)
     if not column.nullable and values.null_count():
         raise StoreError(f"{where} has {values.null_count()} rows without a value and needs one")
     return values

@@ -1,0 +1,141 @@
+"""Statements of the SQL way, and the rows that come back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import LiteralString
+
+import polars as pl
+from psycopg import sql
+
+from clients.conditions import Condition, IsNull, OneOf
+from clients.rows import empty_frame
+from models.tables import Column, Kind, Scalar, Table
+
+STAGE = sql.Identifier("pg_temp", "options_stage")
+"""Temporary table that rows are copied into before they are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The steps of a write through the stage.
+
+    Attributes:
+        make_stage: Makes the stage, for this transaction.
+        insert_new: Inserts the rows whose key is new, and fails when another writer is faster.
+        upsert_rest: Inserts what is still new and updates what differs, whoever else writes.
+    """
+
+    make_stage: sql.Composed
+    insert_new: sql.Composed
+    upsert_rest: sql.Composed
+
+
+def merge(table: Table, columns: Sequence[str]) -> Merge:
+    """Return the statements that merge these columns into a table."""
+    others = [name for name in columns if name not in table.key]
+    differs: sql.Composable = sql.SQL("false")
+    action: sql.Composable = sql.SQL("nothing")
+    if others:
+        distinct = sql.SQL("({}) is distinct from ({})")
+        differs = distinct.format(_list(others, "t"), _list(others, "s"))
+        action = sql.SQL("update set {} where {}").format(
+            sql.SQL(", ").join(_equal("{0} = excluded.{0}", others)),
+            distinct.format(_list(others, "t"), _list(others, "excluded")),
+        )
+    parts = {
+        "table": sql.Identifier("public", table.name),
+        "stage": STAGE,
+        "columns": _list(columns),
+        "staged": _list(columns, "s"),
+        "key": _list(table.key),
+        "same_key": sql.SQL(" and ").join(_equal("t.{0} = s.{0}", table.key)),
+        "differs": differs,
+        "action": action,
+    }
+    return Merge(
+        sql.SQL(
+            "create temporary table options_stage on commit drop as"
+            " select {columns} from {table} with no data"
+        ).format(**parts),
+        sql.SQL(
+            "insert into {table} ({columns}) select {staged} from {stage} s"
+            " where not exists (select from {table} t where {same_key})"
+        ).format(**parts),
+        sql.SQL(
+            "insert into {table} as t ({columns}) select {staged} from {stage} s"
+            " where not exists (select from {table} t where {same_key} and not ({differs}))"
+            " on conflict ({key}) do {action}"
+        ).format(**parts),
+    )
+
+
+def copy_in(target: sql.Identifier, columns: Sequence[str]) -> sql.Composed:
+    """Return the statement that takes binary rows of these columns."""
+    return sql.SQL("copy {} ({}) from stdin (format binary)").format(target, _list(columns))
+
+
+def copy_out(
+    table: Table, conditions: Sequence[Condition], columns: Sequence[Column], newest: int | None
+) -> sql.Composed:
+    """Return the statement that sends rows as `frame` reads them; see `Transport.read`."""
+    wanted = [term for condition in conditions for term in _terms(condition)]
+    order = sql.SQL(" desc, " if newest else ", ").join(sql.Identifier(name) for name in table.key)
+    return sql.SQL("copy (select {} from {}{}{} order by {}{}) to stdout (format csv)").format(
+        sql.SQL(", ").join(_shown(column) for column in columns),
+        sql.Identifier("public", table.name),
+        sql.SQL(" where " if wanted else ""),
+        sql.SQL(" and ").join(wanted),
+        order,
+        sql.SQL(" desc limit {}").format(sql.Literal(newest)) if newest else sql.SQL(""),
+    )
+
+
+def _list(names: Sequence[str], prefix: str = "") -> sql.Composed:
+    """Return `"a", "b"`, or `p."a", p."b"`."""
+    parts = (prefix,) if prefix else ()
+    return sql.SQL(", ").join(sql.Identifier(*parts, name) for name in names)
+
+
+def _equal(template: LiteralString, names: Sequence[str]) -> Iterator[sql.Composed]:
+    return (sql.SQL(template).format(sql.Identifier(name)) for name in names)
+
+
+def _terms(condition: Condition) -> Iterator[sql.Composed]:
+    name = sql.Identifier(condition.column.name)
+    if isinstance(condition, IsNull):
+        yield sql.SQL("{} is null").format(name)
+    elif isinstance(condition, OneOf):
+        values = sql.SQL(", ").join(_literal(condition.column, one) for one in condition.values)
+        yield sql.SQL("{} in ({})").format(name, values)
+    else:
+        yield sql.SQL("{} is not null").format(name)
+        for sign, value in ((">=", condition.start), ("<", condition.end)):
+            if value is not None:
+                limit = _literal(condition.column, value)
+                yield sql.SQL("{} {} {}").format(name, sql.SQL(sign), limit)
+
+
+def _literal(column: Column, value: Scalar) -> sql.Composed:
+    return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(column.kind.value))
+
+
+def _shown(column: Column) -> sql.Composed:
+    """Return what to select: times and days as numbers, which are exact and quick to read."""
+    name = sql.Identifier(column.name)
+    if column.kind is Kind.TIMESTAMP:
+        return sql.SQL("(date_part('epoch', {}) * 1000000)::bigint").format(name)
+    if column.kind is Kind.DATE:
+        return sql.SQL("{} - date '1970-01-01'").format(name)
+    if column.kind is Kind.BOOL:
+        return sql.SQL("{}::text").format(name)
+    return sql.SQL("{}").format(name)
+
+
+def frame(data: bytes, table: Table, columns: Sequence[Column]) -> pl.DataFrame:
+    """Return what `copy_out` sent, with the types of `frame_schema`."""
+    empty = empty_frame(table, columns)
+    as_sent: dict[Kind, pl.DataType] = {Kind.TIMESTAMP: pl.Int64(), Kind.DATE: pl.Int32()}
+    schema = {c.name: as_sent.get(c.kind, empty.schema[c.name]) for c in columns}
+    if not data:
+        return empty
+    return pl.read_csv(data, has_header=False, schema=schema).cast(empty.schema)
