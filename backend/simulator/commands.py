@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from simulator.server import Options
+    from simulator.status import Status
 
 USAGE_ERROR = 2
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from simulator.server import Status, serve  # noqa: PLC0415 - heavy: --help and typos do not wait
+    from simulator.server import serve  # noqa: PLC0415 - heavy: --help and typos do not wait
 
     def announce(status: Status) -> None:
         import msgspec  # noqa: PLC0415 - the same

@@ -23,11 +23,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 
 from models.errors import ConfigError
-from simulator.server import Options, Simulator, Status
-from simulator.tls import POLYGON_HOSTS, SCHWAB_HOSTS
+from simulator.hosts import POLYGON_HOSTS, SCHWAB_HOSTS
+from simulator.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from simulator.server import Options
 
 REDIRECT = Path(__file__).parent / "redirect"
 """Holds `sitecustomize.py` and nothing else."""
@@ -188,6 +190,8 @@ def _asked(
 
 
 async def _run_with_own(options: Options, command: Sequence[str]) -> int:
+    from simulator.server import Simulator  # noqa: PLC0415 - heavy, and not needed with a URL
+
     simulator = Simulator(options)
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
         async with simulator.running() as stopped:

@@ -25,6 +25,7 @@ from simulator.oauth import App, TokenDesk
 from simulator.rate_limit import RateLimit
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
+from simulator.status import Status
 from simulator.tls import trust
 from utils.clock import wall_clock
 
@@ -71,25 +72,6 @@ class Options:
     requests_per_minute: int = facts.REQUESTS_PER_MINUTE
     rotate_refresh_tokens: bool = False
     parent_pid: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a running simulator says of itself."""
-
-    http: str
-    https: str
-    schwab: str
-    world: str
-    origin: str
-    now: str
-    speed: float
-    seed: int
-    ca_file: str
-    ca_bundle: str
-    app_key: str
-    app_secret: str
-    callback_url: str
 
 
 class Simulator:

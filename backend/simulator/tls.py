@@ -28,14 +28,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from simulator.hosts import HOSTS
 from utils.paths import state_folder
 
 if TYPE_CHECKING:
     from utils.clock import Clock
-
-SCHWAB_HOSTS = ("api.schwabapi.com", "streamer-api.schwab.com")
-POLYGON_HOSTS = ("api.polygon.io", "api.massive.com")
-HOSTS = (*SCHWAB_HOSTS, *POLYGON_HOSTS, "localhost")
 
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=90)

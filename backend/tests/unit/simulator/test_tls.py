@@ -12,7 +12,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
-from simulator.tls import HOSTS, LEAF_LIFE, RENEW_BEFORE, trust
+from simulator.hosts import HOSTS
+from simulator.tls import LEAF_LIFE, RENEW_BEFORE, trust
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,40 @@
+"""What a running simulator says of itself: its ready line and `/simulator/status`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Addresses, market and demo credentials of one simulator.
+
+    Attributes:
+        http: Address of the HTTP port.
+        https: Address of the HTTPS port.
+        schwab: Base address of Schwab's services, for programs that can be told one.
+        world: generated or recorded.
+        origin: What rows from here carry: simulator or recorded.
+        now: Market time, ISO, UTC.
+        speed: Market seconds a wall second.
+        seed: Of the generated world.
+        ca_file: Certificate of the local authority.
+        ca_bundle: The usual roots and that certificate.
+        app_key: Client id of the demo app.
+        app_secret: Its secret.
+        callback_url: Its registered callback.
+    """
+
+    http: str
+    https: str
+    schwab: str
+    world: str
+    origin: str
+    now: str
+    speed: float
+    seed: int
+    ca_file: str
+    ca_bundle: str
+    app_key: str
+    app_secret: str
+    callback_url: str
