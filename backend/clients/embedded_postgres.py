@@ -82,6 +82,8 @@ def start(
     with _locked(folder) as place:
         postmaster = running(place)
         if postmaster is None:
+            for left in place.glob("making-*"):  # of a start that was killed
+                shutil.rmtree(left, ignore_errors=True)
             data = place / "data"
             owner = data.stat().st_uid if data.exists() else None
             if owner is not None:
@@ -182,8 +184,6 @@ def _password(place: Path) -> str:
 
 def _create(place: Path, binaries: Binaries, way: RunAs) -> None:
     """Make the cluster beside its final place and move it there when it is whole."""
-    for left in place.glob("making-*"):  # of a start that was killed
-        shutil.rmtree(left, ignore_errors=True)
     password = secrets.token_urlsafe(24)
     with tempfile.TemporaryDirectory(prefix="making-", dir=place) as making:
         new = Path(making)

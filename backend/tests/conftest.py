@@ -44,6 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     root = tempfile.mkdtemp(prefix=f"options-tests-{os.getpid()}-")
     for name in [name for name in os.environ if name.startswith(SETTINGS_OF_OTHERS)]:
         del os.environ[name]
+    if not config.option.basetemp:  # then servers that a test forgets in its folder are found
+        config.option.basetemp = f"{root}/tmp"
     os.environ[ROOT_VARIABLE] = root
     os.environ["OPTIONS_HOME"] = f"{root}/home"
     os.environ["OPTIONS_ENV_FILE"] = f"{root}/none.env"
