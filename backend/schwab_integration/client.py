@@ -1,6 +1,7 @@
 """One method for each endpoint of Schwab's Market Data API, typed in and out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from types import TracebackType
 from typing import Self, get_args
@@ -100,7 +101,8 @@ class SchwabClient:
             NotFound: Schwab does not know it.
         """
         queries.check_symbols([symbol])
-        found = parse.parse_quotes(self._get(f"/{_path(symbol)}/quotes", _fields(fields)))
+        with _named(f"the symbol {symbol}"):
+            found = parse.parse_quotes(self._get(f"/{_path(symbol)}/quotes", _fields(fields)))
         if symbol not in found.by_symbol:
             raise NotFound(f"schwab does not know the symbol {symbol}", provider=PROVIDER)
         return found.by_symbol[symbol]
@@ -110,17 +112,25 @@ class SchwabClient:
 
         Raises:
             TooBig: More contracts than the gateway can pass on: narrow the dates.
+            NotFound: Schwab does not know the symbol.
         """
-        return parse.parse_chain(self._get("/chains", query.params()))
+        with _named(f"the symbol {query.symbol}"):
+            return parse.parse_chain(self._get("/chains", query.params()))
 
     def expirations(self, symbol: str) -> list[ListedExpiration]:
-        """Return the expirations that an underlying has options for."""
+        """Return the expirations that an underlying has options for.
+
+        Raises:
+            NotFound: Schwab does not know it.
+        """
         queries.check_symbols([symbol])
-        return parse.parse_expirations(self._get("/expirationchain", {"symbol": symbol}))
+        with _named(f"the symbol {symbol}"):
+            return parse.parse_expirations(self._get("/expirationchain", {"symbol": symbol}))
 
     def price_history(self, query: HistoryQuery) -> Candles:
         """Return bars; an unknown symbol has none."""
-        return parse.parse_candles(self._get("/pricehistory", query.params()))
+        with _named(f"the symbol {query.symbol}"):
+            return parse.parse_candles(self._get("/pricehistory", query.params()))
 
     def movers(
         self,
@@ -164,7 +174,8 @@ class SchwabClient:
         Raises:
             NotFound: Schwab does not know it.
         """
-        found = parse.parse_instruments(self._get(f"/instruments/{_path(cusip)}", {}))
+        with _named(f"the CUSIP {cusip}"):
+            found = parse.parse_instruments(self._get(f"/instruments/{_path(cusip)}", {}))
         if not found:
             raise NotFound(f"schwab does not know the CUSIP {cusip}", provider=PROVIDER)
         return found[0]
@@ -199,6 +210,16 @@ class SchwabClient:
     def _read(self, path: str, params: Params, token: str) -> bytes:
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         return self._session.get(f"{_PREFIX}{path}", params, headers=headers).body
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Let a 404 say what is unknown, instead of which address was asked."""
+    try:
+        yield
+    except NotFound as error:
+        message = f"schwab does not know {what}"
+        raise NotFound(message, provider=PROVIDER, status=error.status) from None
 
 
 def _path(symbol: str) -> str:

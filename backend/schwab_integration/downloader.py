@@ -98,7 +98,9 @@ def download_bars(  # noqa: PLR0913 - the port's four, and how the client is wir
     raw = pl.concat(pages).unique("at", keep="last").sort("at") if pages else _NOTHING
     timed = _with_session(raw, days, minutes=how.frequency_type == "minute")
     return (
-        timed.filter((pl.col("ts") >= start) & (pl.col("ts") < end))
+        timed.filter(
+            pl.col("ts").is_between(start.astimezone(UTC), end.astimezone(UTC), closed="left")
+        )
         .with_columns(
             underlying=pl.lit(ticker),
             interval=pl.lit(interval),

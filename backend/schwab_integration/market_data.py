@@ -88,7 +88,9 @@ class SchwabMarketData:
         """
         quotes = self._asked(tickers, ["fundamental", "reference"])
         rows = [
-            self._stamped(_underlying_row(ticker, quotes[ticker]) | {"updated_at": now})
+            self._stamped(
+                _underlying_row(ticker, quotes[ticker]) | {"updated_at": now.astimezone(UTC)}
+            )
             for ticker in tickers
         ]
         return pl.DataFrame(rows, schema=frame_schema(UNDERLYINGS), orient="row")

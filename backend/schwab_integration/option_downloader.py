@@ -6,7 +6,7 @@ that is too large is halved, down to one side of one expiration.
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import polars as pl
@@ -87,7 +87,7 @@ def download_chain(  # noqa: PLR0913 - the port's four, and how the client is wi
     rows = _stamped(chains, ticker, now, origin)
     return OptionChain(
         underlying=ticker,
-        ts=now,
+        ts=now.astimezone(UTC),
         underlying_price=price or _last_price(client, symbol),
         risk_free_rate=chains[0].risk_free_rate if chains else None,
         dividend_yield=chains[0].dividend_yield if chains else None,
@@ -148,7 +148,7 @@ def _stamped(chains: Sequence[Chain], ticker: str, now: datetime, origin: str) -
         pl.concat(frames)
         .unique("occ_symbol", keep="first", maintain_order=True)
         .with_columns(
-            ts=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+            ts=pl.lit(now.astimezone(UTC)),
             underlying=pl.lit(ticker),
             session=pl.lit(session),
             first_seen=pl.lit(session),
