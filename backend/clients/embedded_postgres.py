@@ -261,20 +261,21 @@ def _complaint(place: Path, said: str) -> str:
 
 
 def _address(place: Path) -> dict[str, str]:
-    """Return the settings that say where the server listens: its own folder if a socket fits."""
-    if len(os.fsencode(place / f".s.PGSQL.{DEFAULT_PORT}")) <= _LONGEST_SOCKET_PATH:
-        return {
-            "listen_addresses": "",
-            "unix_socket_directories": f'"{place}"',
-            "port": f"{DEFAULT_PORT}",
-        }
+    """Return the settings that say where the server listens: its own folder if that can be.
+
+    A socket's path is short, and in lists of folders and hosts a comma or quote would end it.
+    """
+    path = os.fsencode(place / f".s.PGSQL.{DEFAULT_PORT}")
+    if len(path) <= _LONGEST_SOCKET_PATH and not set(b',"') & set(path):
+        port, address, folder = DEFAULT_PORT, "", f'"{place}"'
+    else:
+        port, address, folder = _free_port(), "127.0.0.1", ""
+    return {"port": f"{port}", "listen_addresses": address, "unix_socket_directories": folder}
+
+
+def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    return {
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        "port": str(port),
-    }
+        return int(probe.getsockname()[1])
 
 
 def _configure(path: Path, settings: Mapping[str, str]) -> None:

@@ -70,7 +70,8 @@ def until(true: Callable[[], bool]) -> None:
 
 def works(prefix: list[str]) -> bool:
     found = shutil.which(prefix[0]) is not None
-    return found and subprocess.run([*prefix, "true"], check=False).returncode == 0
+    line = [*prefix, sys.executable, "--version"]
+    return found and subprocess.run(line, capture_output=True, check=False).returncode == 0
 
 
 def test_it_starts_answers_stays_and_stops(folder: Path) -> None:
@@ -215,6 +216,12 @@ def test_where_a_socket_path_is_too_long_it_listens_on_loopback(tmp_path: Path) 
     assert "@127.0.0.1:" in server.dsn
     assert query(server.dsn, "show listen_addresses") == "127.0.0.1"
     assert query(server.dsn, "show unix_socket_directories") == ""
+    assert stop(folder)
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / "o'neil, data & co %41 Ж"
+    assert query(start(folder).dsn, "select 1") == 1
     assert stop(folder)
 
 

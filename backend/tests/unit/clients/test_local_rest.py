@@ -2,15 +2,22 @@
 
 import gzip
 import json
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from clients.local_rest import LocalRest
+from models.errors import StoreError
+from scripts.install_test_tools import Tools
 
 ROWS = [
     {"session": "2026-11-20", "name": f"r{n}", "rate": 0.04, "source": "schwab", "origin": "live"}
@@ -111,3 +118,52 @@ def test_concurrent_clients_are_served(rest: LocalRest, rates: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(lambda _: ask(rates, rest.secret_key)[0], range(40)))
     assert set(replies) == {200}
+
+
+def test_the_command_serves_the_embedded_database_until_it_is_ended(options_home: Path) -> None:
+    line = [sys.executable, "-m", "scripts.serve_rest"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        said = dict(serving.stdout.readline().strip().split("=", 1) for _ in range(2))
+        url = f"{said['SUPABASE_URL']}/rest/v1/rates"
+        assert ask(url, said["SUPABASE_KEY"])[:2] == (200, [])
+        port = urlsplit(url).port
+        again = [*line, "--port", str(port)]
+        refused = subprocess.run(again, capture_output=True, text=True, timeout=60, check=False)
+        assert (refused.returncode, refused.stderr) == (
+            1,
+            f"port {port} cannot be used: Address already in use\n",
+        )
+        serving.terminate()
+        assert serving.wait(timeout=30) == 0
+
+
+def test_postgrest_ends_with_a_killed_program(database: str, test_tools: Tools) -> None:
+    script = (
+        "import sys; from pathlib import Path; from clients.local_rest import LocalRest;"
+        "rest = LocalRest(sys.argv[1], Path(sys.argv[2]));"
+        "print(rest._postgrest.pid, flush=True); sys.stdin.read()"
+    )
+    line = [sys.executable, "-c", script, database, str(test_tools.postgrest)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(line, text=True, **pipes) as program:
+        assert program.stdout is not None
+        pid = int(program.stdout.readline())
+        program.kill()
+    deadline = time.monotonic() + 20
+    while state(pid) not in {"gone", "Z"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def state(pid: int) -> str:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+    return stat.rpartition(")")[2].split()[0]
+
+
+def test_postgrest_that_does_not_run_is_said() -> None:
+    with pytest.raises(StoreError, match="does not get ready"):
+        LocalRest("postgresql://me@127.0.0.1:1/nowhere", Path("/bin/false"))
