@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from models.symbols import INDICES
+from simulator.clock import NOW, parse_start
 from simulator.daily_path import all_sessions, session_numbers
 from simulator.generated_bars import daily_frame, minute_frame
 from simulator.generated_quote import quote_at
@@ -25,6 +26,9 @@ from utils.market_calendar import NEW_YORK, extended_hours, is_session, last_ses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_FIRST_EXPIRATION = date(2000, 1, 1)
+"""OCC symbols have no earlier year."""
 
 _LONGEST_PERIOD = {"1d": 0, "1w": 7, "1mo": 31}
 
@@ -65,9 +69,7 @@ class GeneratedWorld:
 
     def default_start(self, now: datetime) -> datetime:
         """Return the present while a session is open, else the open of the last complete one."""
-        if now < last_session(now).close:
-            return now.astimezone(UTC)
-        return last_session(now, complete=True).open
+        return parse_start(NOW, now)
 
     def bars(self, ticker: str, start: datetime, end: datetime, interval: str) -> pl.DataFrame:
         """Return the bars that start in [start, end); one that is forming shows what has been."""
@@ -95,7 +97,7 @@ class GeneratedWorld:
         known = is_known(ticker) and ticker not in NOT_OPTIONABLE
         if not known or now <= all_sessions()[1].open:
             return pl.DataFrame(schema=CHAIN_SCHEMA)
-        first = max(first_expiration, now.astimezone(NEW_YORK).date())
+        first = max(first_expiration, now.astimezone(NEW_YORK).date(), _FIRST_EXPIRATION)
         number = session_numbers()[last_session(now).day]
         return chain(self._seed, ticker, number, now, (first, last_expiration))
 

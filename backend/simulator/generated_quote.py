@@ -18,6 +18,8 @@ from simulator.world import UnderlyingQuote
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from simulator.draws import Floats
+
 _YEAR_SESSIONS = 252
 _LIQUID_SHARES = 20e6
 _EXTENDED_SPREAD = 3.0
@@ -94,12 +96,13 @@ def _sides(
     return bid, round(bid + cents / 100, 2)
 
 
-def _lots(seed: int, ticker: str, minutes: SessionMinutes, position: float) -> np.ndarray:
+def _lots(seed: int, ticker: str, minutes: SessionMinutes, position: float) -> Floats:
     """Return three sizes: round lots bid, round lots asked, shares of the last trade."""
     names = np.array([1, 2, 3])
     draw = uniforms(digest(seed, "lots", ticker), names, minutes.number, int(position * 60))
     deep = 1 + math.log10(max(profile_of(ticker).shares, 1e5)) - 5
-    return np.floor(np.array([1.0, 1.0, 60.0]) * np.exp(deep * 1.8 * draw**1.5)) + 0.0
+    least = np.array([1.0, 1.0, 60.0])
+    return np.asarray(np.floor(least * np.exp(deep * 1.8 * draw**1.5)))
 
 
 def _trade_at(minutes: SessionMinutes, position: float) -> datetime:

@@ -47,6 +47,13 @@ _EXTENDED_TURNOVER = 0.035
 _EXTENDED_TRADE = 600.0
 """Shares a trade outside regular hours; sets how many minutes have none."""
 
+_BOUNCE = 1.5e-5
+"""Half of the usual spread, as a part of the price."""
+
+_REACH = 0.75
+"""Standard deviation that makes a minute's extremes over that of its move: prices on a grid of
+ticks, and trades fewer than a continuous path has points, reach less far."""
+
 _DRAWS = 6
 
 
@@ -155,16 +162,16 @@ def regular_minutes(seed: int, ticker: str, number: int) -> Stretch:
     draws = stream(seed, "minutes", driver, hours.day).standard_normal((_DRAWS, count))
     market = _market_moves(seed, number)
     moves = profile.market * market + math.sqrt(1 - profile.market**2) * draws[0]
-    weights = _variance_weights(count) * np.exp(0.5 * _smooth(draws[1], 12))
+    weights = _variance_weights(count) * np.exp(0.8 * _smooth(draws[1], 15) + 0.5 * draws[2])
     weights /= weights.sum()
     sigma = math.sqrt(1 - OVERNIGHT_SHARE) * path.vol[number] / math.sqrt(SESSIONS_A_YEAR)
     elapsed = np.cumsum(weights)
     elapsed[-1] = 1.0
     log_path = _bridge((path.open[number], path.close[number]), sigma, weights, moves)
-    bounce = 0.0 if ticker in INDICES else 0.005
+    bounce = 0.0 if ticker in INDICES else max(0.005, _BOUNCE * profile.level)
     prices = _prices(log_path, sigma * np.sqrt(weights), draws, bounce)
     surprise = np.abs(np.diff(log_path)) / (sigma * np.sqrt(weights)) - 0.8
-    busy = _volume_weights(count) * np.exp(0.3 * _smooth(draws[1], 12) + 0.35 * draws[2])
+    busy = _volume_weights(count) * np.exp(0.3 * _smooth(draws[1], 15) + 0.42 * draws[2])
     turnover = profile.shares * math.exp(path.turnover[number]) * (count / REGULAR_MINUTES) ** 0.8
     volume = np.rint(turnover * busy * np.exp(0.3 * surprise)).astype(np.int64)
     traded = np.ones(count, dtype=np.bool_)
@@ -234,10 +241,10 @@ def _prices(log_path: Floats, sigmas: Floats, draws: Floats, bounce: float) -> P
         bounce: Half of the spread, USD.
     """
     start, end = log_path[:-1], log_path[1:]
-    half_range = (end - start) ** 2
+    move, spread = (end - start) ** 2, 2 * (_REACH * sigmas) ** 2
     # Extremes of a Brownian bridge: (a + b ± sqrt((a - b)² - 2 s² ln U)) / 2.
-    reach_up = np.sqrt(half_range - 2 * sigmas**2 * np.log(_uniform(draws[3])))
-    reach_down = np.sqrt(half_range - 2 * sigmas**2 * np.log(_uniform(draws[4])))
+    reach_up = np.sqrt(move - spread * np.log(_uniform(draws[3])))
+    reach_down = np.sqrt(move - spread * np.log(_uniform(draws[4])))
     side = np.sign(draws[5]) * bounce
     side[0] = 0.0
     opened = np.round(np.exp(start) + side, 2)
@@ -270,14 +277,14 @@ def _smooth(values: Floats, length: int) -> Floats:
 def _variance_weights(count: int) -> Floats:
     """Return how much each regular minute moves: most at the open, least at midday."""
     minute = np.arange(count)
-    return 0.75 + 3.2 * np.exp(-minute / 14) + 0.9 * np.exp((minute - count) / 30)
+    return 0.6 + 3.2 * np.exp(-minute / 18) + 0.9 * np.exp((minute - count) / 30)
 
 
 @lru_cache(maxsize=4)
 def _volume_weights(count: int) -> Floats:
     """Return the part of the session's volume that each regular minute trades, on average."""
     minute = np.arange(count)
-    weights = 0.65 + 2.2 * np.exp(-minute / 18) + 1.2 * np.exp((minute - count) / 25)
+    weights = 0.55 + 2.2 * np.exp(-minute / 18) + 1.2 * np.exp((minute - count) / 25)
     weights[0] += 4.0
     weights[-1] += 9.0
     return np.asarray(weights / weights.sum())

@@ -18,7 +18,7 @@ import numpy as np
 from models.symbols import INDICES, roots_of_underlying
 from simulator.daily_path import all_sessions, daily_path, session_numbers
 from simulator.profiles import profile_of
-from utils.market_calendar import expirations, last_trading_session, next_session
+from utils.market_calendar import FIRST_DAY, expirations, last_trading_session, next_session
 
 if TYPE_CHECKING:
     from datetime import date
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _LONGEST = 930
 _FINE_DAYS = 35
+
+_UPWARD = 0.75
+"""How far ladders reach upward, over how far they reach down."""
 
 _DOLLAR_FUNDS = frozenset({"SPY", "QQQ", "IWM", "DIA"})
 
@@ -52,6 +55,7 @@ class Listed:
         expiration: Its day, kind and settlement.
         last_session: Number of the last session in which it trades.
         settles: Number of the session whose prices settle it.
+        opening: Whether it settles at that session's opening, not at its close.
         lead: Calendar days before the expiration at which it was listed.
         strikes: USD, ascending.
     """
@@ -60,6 +64,7 @@ class Listed:
     expiration: Expiration
     last_session: int
     settles: int
+    opening: bool
     lead: int
     strikes: Floats
 
@@ -73,12 +78,13 @@ def listed(seed: int, ticker: str, number: int) -> tuple[Listed, ...]:
         for each in _expirations(root, day):
             lead = _lead(ticker, each)
             last = last_trading_session(root, each.day).day
-            if (each.day - day).days > lead or last < day:
+            if (each.day - day).days >= lead or last < day:
                 continue
             numbers = session_numbers()
-            settles = numbers[each.day] if each.settlement == "AM" else numbers[last]
+            opening = each.settlement == "AM" and each.day in numbers
+            settles = numbers[each.day if opening else last]
             strikes = _strikes(seed, ticker, each, lead, number)
-            found.append(Listed(root, each, numbers[last], settles, lead, strikes))
+            found.append(Listed(root, each, numbers[last], settles, opening, lead, strikes))
     return tuple(sorted(found, key=lambda each: (each.expiration.day, each.root)))
 
 
@@ -104,26 +110,31 @@ def _lead(ticker: str, expiration: Expiration) -> int:
 
 def _strikes(seed: int, ticker: str, expiration: Expiration, lead: int, number: int) -> Floats:
     """Return the strikes of an expiration in a session: a fine ladder inside a wide one."""
-    first = next_session(expiration.day - timedelta(days=lead + 1)).day
-    listing = session_numbers()[first]
+    listing = _first_session(expiration.day - timedelta(days=lead))
     closes = daily_path(seed, ticker).close
     vol = profile_of(ticker).vol
     fine, wide = _steps(ticker, math.exp(closes[listing - 1]))
-    reach = min(max(4.5 * vol * math.sqrt(lead / 365), 0.22), 0.65)
+    reach = min(
+        max(4.5 * vol * math.sqrt(lead / 365), 0.22), 0.65 if expiration.kind == "S" else 0.4
+    )
     strikes = _grid(closes[listing - 1 : number], wide, reach)
     if lead > 2 * _FINE_DAYS:  # long-dated: the fine ladder is added in the last weeks
-        beginning = next_session(expiration.day - timedelta(days=_FINE_DAYS + 1)).day
-        listing = max(listing, session_numbers()[beginning])
+        listing = _first_session(expiration.day - timedelta(days=_FINE_DAYS))
     if number >= listing:
         near = min(max(1.7 * vol * math.sqrt(min(lead, 46) / 365), 0.055), 0.14)
         strikes = np.union1d(strikes, _grid(closes[listing - 1 : number], fine, near))
     return strikes
 
 
+def _first_session(day: date) -> int:
+    """Return the number of the first session after a day, but not that of the very first one."""
+    return max(session_numbers()[next_session(max(day, FIRST_DAY)).day], 1)
+
+
 def _grid(log_closes: Floats, step: float, reach: float) -> Floats:
-    """Return the multiples of a step that lie within a relative reach of any close."""
+    """Return the multiples of a step that lie within a relative reach below any close, or above."""
     lowest = math.exp(log_closes.min()) * (1 - reach)
-    highest = math.exp(log_closes.max()) * (1 + reach)
+    highest = math.exp(log_closes.max()) * (1 + _UPWARD * reach)
     first = max(math.ceil(lowest / step), 1)
     return np.asarray(np.arange(first, math.floor(highest / step) + 1) * step, dtype=np.float64)
 

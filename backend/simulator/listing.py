@@ -14,11 +14,14 @@ AssetType: TypeAlias = Literal["EQUITY", "ETF", "INDEX"]
 EXCHANGE_NAMES = {"Q": "NASDAQ", "N": "NYSE", "P": "NYSE Arca", "0": "Index"}
 """Name of each listing exchange by its letter."""
 
-NOT_OPTIONABLE = frozenset({"COMPX", "DJI", "VIX"})
-"""Indices without options here: futures and other rules would be needed to price them."""
+NOT_OPTIONABLE = frozenset({"COMPX", "DJI"})
+"""Indices without options here."""
 
 RESERVED = frozenset({"ZZZZZ", "NOSUCH", "XXXXX"})
 """Tickers that nobody knows, so that an unknown ticker can be shown."""
+
+NOT_MADE = INDICES - {"COMPX", "DJI", "NDX", "RUT", "SPX", "XSP"}
+"""Indices that would have to follow others by rules of their own (VIX, OEX): not in this world."""
 
 _PLAUSIBLE = re.compile(r"[A-Z]{1,5}(\.[A-Z])?")
 
@@ -46,7 +49,6 @@ NAMES = {
     "AMZN": Name("Amazon.com Inc", "EQUITY", "Q", "023135106"),
     "COMPX": Name("NASDAQ Composite Index", "INDEX", "0", ""),
     "DJI": Name("Dow Jones Industrial Average", "INDEX", "0", ""),
-    "VIX": Name("CBOE Volatility Index", "INDEX", "0", ""),
     "BRK.B": Name("Berkshire Hathaway Inc Class B", "EQUITY", "N", "084670702"),
     "DIA": Name("SPDR Dow Jones Industrial Average ETF Trust", "ETF", "P", "78467X109"),
     "GOOG": Name("Alphabet Inc Class C", "EQUITY", "Q", "02079K107"),
@@ -71,9 +73,9 @@ NAMES = {
 def is_known(ticker: str) -> bool:
     """Return whether the generated world has this ticker: any that looks like one.
 
-    One to five capital letters, perhaps a point and a class letter; reserved names do not.
+    One to five capital letters, perhaps a point and a class letter; not the reserved names.
     """
-    return _PLAUSIBLE.fullmatch(ticker) is not None and ticker not in RESERVED
+    return _PLAUSIBLE.fullmatch(ticker) is not None and ticker not in RESERVED | NOT_MADE
 
 
 def name_of(ticker: str) -> Name:
@@ -81,8 +83,6 @@ def name_of(ticker: str) -> Name:
     known = NAMES.get(ticker)
     if known is not None:
         return known
-    if ticker in INDICES:
-        return Name(f"{ticker} Index", "INDEX", "0", "")
     digest = hashlib.blake2b(ticker.encode(), digest_size=8).digest()
     exchange = "QN"[digest[0] % 2]
     return Name(f"{ticker} Common Stock", "EQUITY", exchange, _made_up_cusip(digest))

@@ -55,26 +55,25 @@ class OptionSession:
         instants = np.minimum(since_1970(now), those.stops)
         worths = worth(self.seed, self.ticker, self.minutes, those, instants)
         market = self._quotes(those, instants)
-        minute = int(instants.max())
-        columns = {
+        minute = instants.astype(np.int64)
+        columns: dict[str, Floats] = {
             "bid": market.bid,
             "ask": market.ask,
             "mark": (market.bid + market.ask) / 2,
             "bid_size": sizes(self.ticker, those.names, minute, market.bid, "bid"),
             "ask_size": sizes(self.ticker, those.names, minute, market.ask, "ask"),
             "quote_at": self._quoted(instants, minute),
-            "open_interest": self.flow.open_interest,
+            "open_interest": self.flow.open_interest.astype(np.float64),
             **self._trades(instants),
         }
-        spot = float(worths.spot.max())
-        figures = greeks_frame(worths.terms, spot, worths.vol)
+        figures = greeks_frame(worths.terms, worths.spot, worths.vol)
         return pl.concat([those.frame, _typed(columns), figures], how="horizontal")
 
     def _quotes(self, those: Contracts, instants: Floats) -> Quotes:
         worths = worth(self.seed, self.ticker, self.minutes, those, instants)
         return quotes(self.ticker, those.names, worths, instants - self.opens, self.number)
 
-    def _quoted(self, instants: Floats, minute: int) -> Floats:
+    def _quoted(self, instants: Floats, minute: NDArray[np.int64]) -> Floats:
         """Return when each quote was made: a moment ago, longer where little trades."""
         draw = uniforms(digest("stale", self.ticker), self.contracts.names, minute)
         age = _STALE_MINUTES * draw**3 / (1 + self.flow.trades / 50)
@@ -140,7 +139,7 @@ def option_session(
 @lru_cache(maxsize=32)
 def _final(seed: int, ticker: str, number: int, first: date, last: date) -> pl.DataFrame:
     """Return how contracts ended a session: mark, last trade, its size and time."""
-    found = option_session(seed, ticker, number, first, last) if number >= 0 else None
+    found = option_session(seed, ticker, number, first, last) if number > 0 else None
     if found is None:
         names = ("occ_symbol", "mark", "last", "last_size", "trade_at")
         return pl.DataFrame(schema={name: CHAIN_SCHEMA[name] for name in names}).rename(_BEFORE)

@@ -102,7 +102,7 @@ def _near(those: Contracts, low: float, high: float, width: Floats) -> Floats:
     out: Floats = np.exp(-0.5 * (np.maximum(away, 0) / 0.9) ** 2) + 0.04 * np.exp(
         -np.maximum(away, 0) / 2.5
     )
-    return np.where(inside > 0, 0.55 * np.exp(-inside / 0.35) + 0.003, out)
+    return np.where(inside > 0, 0.55 * np.exp(-inside / 0.35) + 0.0005, out)
 
 
 def _round_numbers(those: Contracts) -> Floats:
@@ -115,7 +115,7 @@ def _round_numbers(those: Contracts) -> Floats:
 
 def _own_taste(ticker: str, names: NDArray[np.int64], number: int) -> Floats:
     lasting = normals(digest("taste", ticker), names)
-    return np.asarray(np.exp(0.5 * lasting + 0.6 * normals(digest("day", ticker), names, number)))
+    return np.asarray(np.exp(0.5 * lasting + 0.4 * normals(digest("day", ticker), names, number)))
 
 
 def _held_taste(ticker: str, names: NDArray[np.int64]) -> Floats:

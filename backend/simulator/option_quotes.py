@@ -22,6 +22,9 @@ _ALL_PENNIES = frozenset({"QQQ", "SPY", "IWM"})
 
 _EPSILON = 1e-9
 
+_DEEP = 0.035
+"""How deep in the money spreads are wide even on the last day, as a part of the spot."""
+
 _LIQUID = 1.5e6
 """Contracts a session in the nearest expiration, above which spreads get no narrower."""
 
@@ -60,9 +63,9 @@ def quotes(
     small, large = ticks(ticker)
     thin = min(max((_LIQUID / max(profile_of(ticker).contracts, 1.0)) ** 0.28, 0.8), 9.0)
     depth = np.where(worths.terms.is_call, 1, -1) * (worths.spot - worths.terms.strike)
-    inside = np.clip((depth / worths.width - 0.3) / 1.8, 0.0, 1.0) ** 1.5
+    inside = np.clip((depth / (worths.width + _DEEP * worths.spot) - 0.2) / 0.75, 0.0, 1.0) ** 1.3
     extrinsic = np.maximum(worths.price - np.maximum(depth, 0.0), 0.0)
-    base = small + thin * (0.006 * extrinsic + 0.0032 * inside * worths.spot)
+    base = small + thin * (0.006 * extrinsic + 0.0042 * inside * worths.spot)
     early = 1 + 2.0 * np.exp(-np.maximum(minutes_open, 0.0) / 6)
     moody = np.exp(0.35 * normals(digest("spread", ticker), names, opened))
     # The market leans: the theoretical price is not its exact middle.
@@ -77,7 +80,9 @@ def quotes(
     return Quotes(bid, np.maximum(ask, bid + np.where(bid >= _BOUNDARY, large, small)))
 
 
-def sizes(ticker: str, names: NDArray[np.int64], minute: int, price: Floats, side: str) -> Floats:
+def sizes(
+    ticker: str, names: NDArray[np.int64], minute: NDArray[np.int64], price: Floats, side: str
+) -> Floats:
     """Return contracts offered on a side; 0 where the price is 0. Cheap options stand deep."""
     usual = 2.2 + 0.15 * np.log10(max(profile_of(ticker).contracts, 10.0))
     cheap = np.clip(1.6 - 0.5 * np.log1p(price), -0.8, 1.6)

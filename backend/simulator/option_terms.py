@@ -116,7 +116,7 @@ def contracts(seed: int, ticker: str, number: int, first: date, last: date) -> C
         is_call=is_call,
         american=np.array([exercise_style_of(each.root) == "A" for each in wanted])[group],
         settles=np.array([float(each.settles) for each in wanted])[group],
-        opening=np.array([float(each.expiration.settlement == "AM") for each in wanted])[group],
+        opening=np.array([float(each.opening) for each in wanted])[group],
         stops=bounds[:, 0],
         expires=bounds[:, 1],
         names=(days * 2**31 + roots) ^ (2 * thousandths + is_call) * 1_000_003,
@@ -160,7 +160,7 @@ def _bounds(each: Listed, number: int) -> tuple[float, float]:
         each.root, all_sessions()[number].day, expiring=each.last_session == number
     )
     end = all_sessions()[each.settles]
-    expires = end.open if each.expiration.settlement == "AM" else end.close
+    expires = end.open if each.opening else end.close
     return since_1970(stops), since_1970(expires)
 
 

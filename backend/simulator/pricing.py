@@ -73,7 +73,7 @@ def quoted_vol(terms: Terms, spot: float, mark: Floats) -> Floats:
     ).vol
 
 
-def greeks_frame(terms: Terms, spot: float, vol: Floats) -> pl.DataFrame:
+def greeks_frame(terms: Terms, spot: Floats | float, vol: Floats) -> pl.DataFrame:
     """Return iv, delta, gamma, theta, vega and rho as `simulator.world.CHAIN_SCHEMA` has them.
 
     All are null where the volatility is NaN or no time is left.

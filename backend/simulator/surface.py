@@ -4,11 +4,13 @@ Total variance follows SSVI (Gatheral and Jacquier 2014): with theta the at-the-
 of an expiration and k the log of strike over forward,
 
     w(k) = theta/2 (1 + rho phi k + sqrt((phi k + rho)^2 + 1 - rho^2)),
-    phi = eta / sqrt(theta (1 + theta)).
+    phi = eta / sqrt(theta (1 + fade theta)).
 
-eta (1 + |rho|) <= 2 rules out butterfly arbitrage, theta rising with the expiration rules out
-calendar arbitrage; both hold here by construction. In units of its own width a slice has the same
-shape at every expiration, so one of today is the steepest in strike.
+theta phi (1 + |rho|) < 4 and theta phi^2 (1 + |rho|) <= 4 rule out butterfly arbitrage (here the
+second says eta^2 (1 + |rho|) <= 4); theta rising with the expiration, and theta phi rising no
+faster, rule out calendar arbitrage. All hold by construction. In units of its own width a slice has
+nearly the same shape at every near expiration, so one of today is the steepest in strike. The
+constants are those of QQQ and AAPL chains of summer 2026.
 
 Time to expiration runs on the clock of the price process: a session's hours count its share, the
 night before a session the rest, weekends no more than a night.
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
 _REVERSION = -math.log(PERSISTENCE) * SESSIONS_A_YEAR
 
-_PREMIUM = 1.03
+_PREMIUM = 0.97
 """Implied over expected volatility of the near days."""
 
 _LONG_PREMIUM = 1.12
@@ -52,12 +54,14 @@ class Surface:
 
     Attributes:
         rho: Lean of the smile; negative: puts are dearer.
-        eta: How fast it rises away from the money.
+        eta: How fast it rises away from the money at near expirations.
+        fade: How much less it does at far ones.
         mean_vol: Long-run implied volatility, a year.
     """
 
     rho: float
     eta: float
+    fade: float
     mean_vol: float
 
     def atm_variance(self, vol: Floats, sessions_left: Floats) -> Floats:
@@ -74,7 +78,7 @@ class Surface:
 
     def total_variance(self, theta: Floats, log_moneyness: Floats) -> Floats:
         """Return total implied variance at ln(strike / forward)."""
-        phi_k = self.eta / np.sqrt(theta * (1 + theta)) * log_moneyness
+        phi_k = self.eta / np.sqrt(theta * (1 + self.fade * theta)) * log_moneyness
         root = np.sqrt((phi_k + self.rho) ** 2 + 1 - self.rho**2)
         return np.asarray(theta / 2 * (1 + self.rho * phi_k + root))
 
@@ -83,8 +87,8 @@ def surface_of(ticker: str) -> Surface:
     """Return the surface of a ticker."""
     mean = _LONG_PREMIUM * profile_of(ticker).vol
     if is_fund_or_index(ticker):
-        return Surface(rho=-0.55, eta=1.0, mean_vol=mean)
-    return Surface(rho=-0.3, eta=0.85, mean_vol=mean)
+        return Surface(rho=-0.49, eta=1.4, fade=18.0, mean_vol=mean)
+    return Surface(rho=-0.22, eta=1.6, fade=15.0, mean_vol=mean)
 
 
 def vol_at(seed: int, ticker: str, number: int, log_price: Floats, elapsed: Floats) -> Floats:
