@@ -42,6 +42,10 @@ class _Granted(msgspec.Struct):
     refresh_token: str
     expires_in: float = 1800.0
 
+    def __repr__(self) -> str:
+        """Return no token: a traceback may show this."""
+        return "_Granted"
+
 
 class _Refused(msgspec.Struct):
     error: str = ""

@@ -204,8 +204,7 @@ class SchwabClient:
             # A rejected token and a missing product both come as 401: a new token tells them apart.
             if isinstance(error, NotEntitled) and error.status != 401:
                 raise
-            renewed = self._auth.renew(token)
-        return self._read(path, params, renewed)
+        return self._read(path, params, self._auth.renew(token))
 
     def _read(self, path: str, params: Params, token: str) -> bytes:
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}

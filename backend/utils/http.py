@@ -90,8 +90,8 @@ class Request:
     method: str
     path: str
     params: Params = field(default_factory=dict)
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     retry: bool = False
 
     def __str__(self) -> str:

@@ -256,6 +256,8 @@ def test_a_bad_certificate_file_is_a_config_error(tmp_path: Path, fake_time: Fak
 
 def test_a_request_shows_no_query() -> None:
     assert str(Request("GET", "/x", {"apiKey": "hidden"})) == "GET /x"
+    told = Request("POST", "/x", body=b"hidden", headers={"authorization": "hidden"})
+    assert "hidden" not in repr(told)
     assert "hidden" not in repr(Service("http://x", "acme", headers={"apikey": "hidden"}))
 
 
