@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -124,7 +125,7 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
         "(default: now while the market is open, else the last complete session from its open)",
     )
     parser.add_argument(
-        "--speed", type=float, default=1.0, help="market seconds a second, 0 stands still (1)"
+        "--speed", type=_speed, default=1.0, help="market seconds a second, 0 stands still (1)"
     )
     parser.add_argument("--seed", type=int, default=7, help="of the generated world (7)")
     parser.add_argument("--data", type=Path, help="folder of recorded sessions")
@@ -150,6 +151,13 @@ def _port(text: str) -> int:
     if not 0 <= port <= _HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"{port} is not a port: 0 to {_HIGHEST_PORT}")
     return port
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 <= speed < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 (frozen) or a positive number")
+    return speed
 
 
 def _count(text: str) -> int:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from simulator.clock import MarketClock
     from simulator.tls import Trust
     from simulator.world import World
 
@@ -84,11 +83,13 @@ class Simulator:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.world = open_world(options)
-        self.clock = _started_clock(options, self.world)
+        wall = wall_clock()
+        start = None if options.clock is None else parse_start(options.clock, wall)
+        self._sockets = _listening(options)
         self.app = App()
         self.trust = _trust()
-        self._sockets = _listening(options)
+        self.world = open_world(options)
+        self.clock = market_clock(start or self.world.default_start(wall), options.speed)
         http, https = (held.getsockname()[1] for held in self._sockets)
         self.http = f"http://{HOST}:{http}"
         self.https = f"https://{HOST}:{https}"
@@ -209,12 +210,6 @@ def _config(application: Starlette, secured_by: Trust | None = None) -> uvicorn.
         timeout_graceful_shutdown=1,
         **files,
     )
-
-
-def _started_clock(options: Options, world: World) -> MarketClock:
-    wall = wall_clock()
-    start = world.default_start(wall) if options.clock is None else parse_start(options.clock, wall)
-    return market_clock(start, options.speed)
 
 
 def _trust() -> Trust:
