@@ -9,12 +9,14 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from http.client import HTTPMessage
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from schwab_integration.config import SchwabSettings
 from schwab_integration.token_store import TokenStore
+
+if TYPE_CHECKING:
+    from http.client import HTTPMessage
 
 BACKEND = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "sys_testing/reauth_schwab.py"]
