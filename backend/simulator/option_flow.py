@@ -13,7 +13,7 @@ import numpy as np
 
 from simulator.daily_path import SESSIONS_A_YEAR, all_sessions, daily_path
 from simulator.draws import Floats, digest, normals, uniforms
-from simulator.profiles import profile_of
+from simulator.profiles import is_fund_or_index, profile_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +27,9 @@ _BUSY = _CLOCK + 0.9 * _CLOCK * (1 - _CLOCK) * (1 - 2 * _CLOCK)
 
 _INTEREST = {"S": 0.30, "Q": 0.06, "M": 0.035, "W": 0.035}
 """Open interest of an expiration's calls or puts over a day's volume in the nearest expiration."""
+
+_HELD_STOCKS = 2.2
+"""How much more of a company's options is held, over what a day trades, than of a fund's."""
 
 
 class Flow(NamedTuple):
@@ -81,7 +84,7 @@ def flow(seed: int, ticker: str, minutes: SessionMinutes, those: Contracts) -> F
     volume = usual * math.exp(path.turnover[number]) * _tenor(ticker, those, number)
     draw = uniforms(digest(seed, "round", ticker), those.names, number)
     traded = np.floor(_shares(today, those) * volume + draw).astype(np.int64)
-    interest = usual * _interest(those, number)
+    interest = usual * _interest(those, number) * (1 if is_fund_or_index(ticker) else _HELD_STOCKS)
     per_trade = 2 + 12 * uniforms(digest(seed, "trade", ticker), those.names)
     return Flow(
         volume=traded,

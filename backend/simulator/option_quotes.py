@@ -8,7 +8,7 @@ import numpy as np
 
 from models.symbols import INDICES
 from simulator.draws import Floats, digest, normals, uniforms
-from simulator.profiles import KNOWN, profile_of
+from simulator.profiles import KNOWN, is_fund_or_index, profile_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,12 @@ def quotes(
     depth = np.where(worths.terms.is_call, 1, -1) * (worths.spot - worths.terms.strike)
     inside = np.clip((depth / (worths.width + _DEEP * worths.spot) - 0.2) / 0.75, 0.0, 1.0) ** 1.3
     extrinsic = np.maximum(worths.price - np.maximum(depth, 0.0), 0.0)
-    base = small + thin * (0.006 * extrinsic + 0.0042 * inside * worths.spot)
+    if is_fund_or_index(ticker):
+        # Market makers leave the far expirations of funds nearly alone.
+        far = 1 + 6 * np.clip((worths.terms.years - 0.3) / 0.4, 0.0, 1.0)
+        base = small + thin * (0.006 * far * extrinsic + 0.0042 * inside * worths.spot)
+    else:
+        base = small + thin * (0.015 * extrinsic + 0.0052 * inside * worths.spot)
     early = 1 + 2.0 * np.exp(-np.maximum(minutes_open, 0.0) / 6)
     moody = np.exp(0.35 * normals(digest("spread", ticker), names, opened))
     # The market leans: the theoretical price is not its exact middle.
