@@ -82,7 +82,8 @@ def parse_quotes(body: bytes) -> Quotes:
     refused = reply.get(_SYMBOLLESS)
     invalid: list[str] = []
     if isinstance(refused, dict):
-        invalid = [str(symbol) for listed in refused.values() for symbol in listed]
+        lists = (listed for listed in refused.values() if isinstance(listed, list))
+        invalid = [str(symbol) for listed in lists for symbol in listed]
     found = {k: v for k, v in reply.items() if k != _SYMBOLLESS}
     unknown: Counter[str] = Counter()
     for node in found.values():
@@ -109,13 +110,18 @@ def parse_candles(body: bytes) -> Candles:
         ]
     ).fill_nan(None)
     frame = raw.select(
-        (pl.col("datetime").cast(pl.Int64) * 1000).cast(pl.Datetime("us", "UTC")).alias("at"),
+        (pl.col("datetime").cast(pl.Int64, strict=False) * 1000)
+        .cast(pl.Datetime("us", "UTC"))
+        .alias("at"),
         "open",
         "high",
         "low",
         "close",
-        pl.col("volume").cast(pl.Int64),
+        pl.col("volume").cast(pl.Int64, strict=False),
     )
+    if frame["at"].null_count():
+        message = "Schwab's price history holds a candle without a time"
+        raise BadReply(message, provider=PROVIDER, field="candles.datetime")
     return Candles(history.symbol, frame.sort("at"), history.previous_close)
 
 
@@ -201,7 +207,9 @@ def _renamed(node: Json, aliases: Mapping[str, str]) -> dict[str, Any]:
 def _readable(node: Json) -> dict[str, Any]:
     """Undo the HTML that Schwab writes into names: `Merck &amp; Co. Inc.`."""
     description = node.get("description")
-    return {**node, "description": unescape(description)} if description else dict(node)
+    if not isinstance(description, str):
+        return dict(node)
+    return {**node, "description": unescape(description)}
 
 
 def _unknown_of_quote(quote: Any) -> Counter[str]:

@@ -253,7 +253,7 @@ def _above_zero(name: str) -> pl.Expr:
 def _moment(name: str) -> pl.Expr:
     """Milliseconds since 1970; 0 means never."""
     ms = pl.when(pl.col(name) > 0).then(pl.col(name))
-    return (ms.cast(pl.Int64) * 1000).cast(pl.Datetime("us", "UTC")).alias(name)
+    return (ms.cast(pl.Int64, strict=False) * 1000).cast(pl.Datetime("us", "UTC")).alias(name)
 
 
 def _expiration(key: str) -> date:
