@@ -223,6 +223,19 @@ def test_a_database_without_supabases_roles_is_migrated_and_closed_later(roleles
     assert {who for who, _ in ask(roleless, RIGHTS, list(TABLES))} == {"service_role"}
 
 
+def test_an_owner_who_is_no_superuser_may_migrate_as_on_the_hosted_service(empty: str) -> None:
+    role = f"owner_{os.getpid()}"
+    name = psycopg.conninfo.conninfo_to_dict(empty)["dbname"]
+    ask(empty, f"create role {role} login password 'secret-word'")
+    ask(empty, f"alter database {name} owner to {role}")
+    theirs = psycopg.conninfo.make_conninfo(empty, user=role, password="secret-word")
+    assert migrate(theirs) == VERSIONS
+    ask(theirs, quote_at("option_quotes"), "2026-11-02Z")
+    assert ask(theirs, "select ensure_month_partitions('option_quotes', now(), now())") == [(1,)]
+    assert ask(theirs, "select options_schema_version()") == [(VERSIONS[-1],)]
+    assert {who for who, _ in ask(theirs, RIGHTS, list(TABLES))} <= {"service_role"}
+
+
 def test_a_failing_migration_leaves_no_trace(
     empty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
