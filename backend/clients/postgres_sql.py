@@ -19,15 +19,20 @@ STAGE = sql.Identifier("pg_temp", "options_stage")
 class Merge:
     """The steps of a write through the stage.
 
+    The two that look into the table want the least and the greatest value of the key's first column
+    among the staged rows, so that no more of a large table is read than that range.
+
     Attributes:
         make_stage: Makes the stage, for this transaction.
         insert_new: Inserts the rows whose key is new, and fails when another writer is faster.
         upsert_rest: Inserts what is still new and updates what differs, whoever else writes.
+        empty_stage: Makes room for the next rows.
     """
 
     make_stage: sql.Composed
     insert_new: sql.Composed
     upsert_rest: sql.Composed
+    empty_stage: sql.Composed
 
 
 def merge(table: Table, columns: Sequence[str]) -> Merge:
@@ -48,6 +53,7 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
         "columns": _list(columns),
         "staged": _list(columns, "s"),
         "key": _list(table.key),
+        "first": sql.Identifier("t", table.key[0]),
         "same_key": sql.SQL(" and ").join(_equal("t.{0} = s.{0}", table.key)),
         "differs": differs,
         "action": action,
@@ -59,13 +65,16 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
         ).format(**parts),
         sql.SQL(
             "insert into {table} ({columns}) select {staged} from {stage} s"
-            " where not exists (select from {table} t where {same_key})"
+            " where not exists (select from {table} t where {first} between %s and %s"
+            " and {same_key})"
         ).format(**parts),
         sql.SQL(
             "insert into {table} as t ({columns}) select {staged} from {stage} s"
-            " where not exists (select from {table} t where {same_key} and not ({differs}))"
+            " where not exists (select from {table} t where {first} between %s and %s"
+            " and {same_key} and not ({differs}))"
             " on conflict ({key}) do {action}"
         ).format(**parts),
+        sql.SQL("truncate {stage}").format(**parts),
     )
 
 
