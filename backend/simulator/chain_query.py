@@ -34,6 +34,8 @@ STRATEGIES = frozenset(
 )
 RANGES = frozenset(["ITM", "NTM", "OTM", "SAK", "SBK", "SNK", "ALL"])
 
+_LOSES_EVERYTHING = -100.0
+
 
 @dataclass(frozen=True, slots=True)
 class ChainQuery:
@@ -94,6 +96,9 @@ class ChainQuery:
         if first and last and first > last:
             raise bad_request("fromDate must not be after toDate", "fromDate")
         volatility = parameters.number(params, "volatility")
+        rate = parameters.number(params, "interestRate")
+        if rate is not None and rate <= _LOSES_EVERYTHING:
+            raise bad_request("interestRate must be over -100", "interestRate")
         return cls(
             symbol=parameters.text(params, "symbol"),
             contract_type=parameters.choice(params, "contractType", {"CALL", "PUT", "ALL"}, "ALL"),
@@ -109,7 +114,7 @@ class ChainQuery:
             option_type=parameters.choice(params, "optionType", {"S", "NS", "ALL"}, "ALL"),
             volatility=facts.THEORETICAL_VOLATILITY if volatility is None else volatility,
             underlying_price=parameters.number(params, "underlyingPrice"),
-            interest_rate=parameters.number(params, "interestRate"),
+            interest_rate=rate,
             days_to_expiration=parameters.integer(params, "daysToExpiration"),
         )
 

@@ -85,6 +85,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     from simulator.server import Options  # noqa: PLC0415 - as above
 
     given = {name: value for name, value in vars(parsed).items() if name != "url"}
+    given["world"] = parsed.world or ("recorded" if parsed.data else "generated")
     return Options(**given)
 
 
@@ -128,9 +129,13 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
         "--speed", type=_speed, default=1.0, help="market seconds a second, 0 stands still (1)"
     )
     parser.add_argument("--seed", type=int, default=7, help="of the generated world (7)")
-    parser.add_argument("--data", type=Path, help="folder of recorded sessions")
     parser.add_argument(
-        "--world", choices=("generated", "recorded"), default="generated", help="(generated)"
+        "--data", type=Path, help="folder of recorded sessions (those that come with the product)"
+    )
+    parser.add_argument(
+        "--world",
+        choices=("generated", "recorded"),
+        help="any ticker from a seed, or real sessions from files (generated; with --data recorded)",
     )
     parser.add_argument(
         "--requests-per-minute",

@@ -10,6 +10,9 @@ from simulator.wire_errors import bad_request
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+_EARLIEST_MS = int(datetime(1900, 1, 1, tzinfo=UTC).timestamp()) * 1000
+_LATEST_MS = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1000
+
 
 def text(params: Mapping[str, str], name: str) -> str:
     """Return a required text.
@@ -113,12 +116,11 @@ def moment(params: Mapping[str, str], name: str) -> datetime | None:
     """Return a time given in epoch milliseconds, in UTC; None if not given.
 
     Raises:
-        Refusal: It is not one, or beyond the years that can be told.
+        Refusal: It is not one, or centuries away.
     """
     value = integer(params, name)
     if value is None:
         return None
-    try:
-        return datetime.fromtimestamp(value / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise bad_request(f"{name} must be milliseconds since the epoch", name) from None
+    if not _EARLIEST_MS <= value <= _LATEST_MS:
+        raise bad_request(f"{name} must be milliseconds since the epoch", name)
+    return datetime.fromtimestamp(value / 1000, UTC)

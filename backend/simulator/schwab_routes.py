@@ -15,12 +15,19 @@ from starlette.routing import Route
 
 from simulator import schwab_facts as facts
 from simulator.oauth import OAuthError
-from simulator.wire_errors import Refusal, not_found, too_many_requests, unauthorized
+from simulator.wire_errors import (
+    Refusal,
+    not_found,
+    server_error,
+    too_many_requests,
+    unauthorized,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.types import ExceptionHandler
 
     from simulator.oauth import TokenDesk
     from simulator.rate_limit import RateLimit
@@ -73,6 +80,15 @@ class SchwabRoutes:
                 methods=["GET", "POST", "PUT", "DELETE"],
             ),
         ]
+
+    @staticmethod
+    def exception_handlers() -> dict[int | type[Exception], ExceptionHandler]:
+        """Return answers in Schwab's form to unknown paths and methods, and to our own failures."""
+        return {
+            404: lambda _request, _error: _refused(not_found()),
+            405: lambda _request, _error: _refused(not_found()),
+            Exception: lambda _request, _error: _refused(server_error()),
+        }
 
     async def authorize(self, request: Request) -> Response:
         """Approve at once: the user is asked nothing."""

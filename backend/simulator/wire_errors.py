@@ -59,6 +59,11 @@ def not_found() -> Refusal:
     return Refusal(404, _errors(status="404", title="Not Found"))
 
 
+def server_error() -> Refusal:
+    """Return the answer to a request that the simulator fails at; `status` is a number here."""
+    return Refusal(500, _errors(status=500, title="Internal Server Error"))
+
+
 def too_many_requests(wait_s: float) -> Refusal:
     """Return the answer to a call over the limit.
 

@@ -119,14 +119,17 @@ class HistoryQuery:
 
         Without an end it is the newest regular close; without a start it lies a period before the
         end, in sessions where the period counts days. Never after `now`, never before the depth
-        that the service keeps.
+        that the service keeps. Where nothing can lie between them the first is after the last.
         """
         end = min(self.end or last_session(now, complete=True).close, now)
+        deepest = self._deepest(now)
+        if end < deepest:
+            return deepest, end
         start = self.start or self._period_start(end)
         if self.whole_days or not self.by_minutes:
             start = _midnight(_day(start))
             end = min(_midnight(_day(end) + _DAY) - timedelta(microseconds=1), now)
-        return max(start, self._deepest(now)), end
+        return max(start, deepest), end
 
     def _period_start(self, end: datetime) -> datetime:
         last = _day(end)

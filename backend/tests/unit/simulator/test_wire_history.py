@@ -249,6 +249,11 @@ def test_minutes_have_a_depth_and_older_ones_are_left_out(
     assert earliest <= first <= earliest + timedelta(days=4)
 
 
+def test_an_end_before_the_depth_gives_nothing(history: Callable[..., Any]) -> None:
+    assert history(endDate=0, period=2)["empty"]
+    assert history(endDate=0, periodType="year", frequencyType="daily")["empty"]
+
+
 def test_the_previous_close_comes_when_asked_for(history: Callable[..., Any]) -> None:
     reply = history(period=1, needPreviousClose="true")
     assert list(reply) == ["candles", "symbol", "empty", "previousClose", "previousCloseDate"]
