@@ -26,9 +26,8 @@ check: $(DEV_STAMP) ## style, types, import floors
 format: $(DEV_STAMP) ## put the source into its one form
 	@cd backend && $(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-bench: $(DEV_STAMP) ## every benchmark, each beside its peer
-	@cd backend && for script in storage chain_decoding pricing; do \
-		echo "== $$script"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+bench: $(DEV_STAMP) ## every benchmark, each beside its peer; writes docs/benchmarks.md
+	@cd backend && $(BIN)/python benchmarks/report.py
 
 prove: $(DEV_STAMP) ## the large-count tests at full size; writes docs/proof.md
 	@cd backend && $(BIN)/python scripts/prove.py
