@@ -45,6 +45,13 @@ class Batch:
             column = np.broadcast_to(column, self.shape)
         return np.ascontiguousarray(column).reshape(-1)
 
+    def full_columns(self) -> list[Any]:
+        """Return all columns at full length."""
+        return [
+            column if column.size == self.size else np.full(self.size, column[0])
+            for column in self._columns
+        ]
+
     def flat_outputs(self, outputs: Sequence[Column]) -> list[Column]:
         """Return flat views of arrays that a kernel shall fill.
 

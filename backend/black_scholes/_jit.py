@@ -92,9 +92,9 @@ def inline(function: _F) -> _F:
     return compiled
 
 
-def kernel(function: _F) -> _F:
+def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """Compile a loop over arrays on its first call, or take it from the cache."""
-    compiled: _F
+    compiled: Callable[..., None]
     if _CACHE is None:
         compiled = _njit(**_OPTIONS)(function)
         return compiled

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from black_scholes import calculator
 from black_scholes.parity import forward_from_parity
 
+Floats = NDArray[np.float64]
+
 STRIKES = np.arange(80.0, 121.0)
 
 
-def quotes(spread: float, years: float = 0.5) -> tuple[np.ndarray, ...]:
+def quotes(spread: float, years: float = 0.5) -> tuple[Floats, Floats, Floats, Floats]:
     call = calculator.price(100, STRIKES, years, 0.04, 0.2, 0.015, is_call=True)
     put = calculator.price(100, STRIKES, years, 0.04, 0.2, 0.015, is_call=False)
     half = spread / 2
@@ -33,8 +36,8 @@ def test_a_few_absurd_quotes_do_not_move_the_forward() -> None:
 def test_an_hour_before_the_end_the_expected_rate_decides() -> None:
     years = 1 / 365 / 24
     rng = np.random.default_rng(3)
-    noisy = [side + rng.uniform(-0.01, 0.01, STRIKES.size) for side in quotes(0.03, years)]
-    found = forward_from_parity(STRIKES, *noisy, years, rate=0.05)
+    cb, ca, pb, pa = (side + rng.uniform(-0.01, 0.01, STRIKES.size) for side in quotes(0.03, years))
+    found = forward_from_parity(STRIKES, cb, ca, pb, pa, years, rate=0.05)
     assert found.rate == pytest.approx(0.05, abs=0.021)
     assert found.forward == pytest.approx(100, abs=0.01)
 
