@@ -15,7 +15,7 @@ from app.simulated_market import (
     simulator_status,
 )
 from clients.supabase_client import SupabaseClient, SupabaseSettings
-from models.errors import ConfigError, StoreError
+from models.errors import ConfigError, DataError, StoreError
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
 from schwab_integration.market_data import SchwabMarketData
@@ -28,7 +28,7 @@ from utils.settings import Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from ports.market_data import MarketData
     from utils.market_calendar import Session
@@ -209,24 +209,28 @@ def sessions_of(asked: Asked, now: datetime) -> tuple[Session, ...]:
         now: Market time.
 
     Raises:
-        ConfigError: There are none.
-        DataError: They reach outside the years that the calendar knows.
+        ConfigError: There are none, too many, or they are not in the years of the calendar.
     """
-    if asked.start is None:
-        last = _end_of(asked.end, now) if asked.end else now
-        return tuple(market_calendar.sessions_back(last, asked.days or DEFAULT_DAYS))
-    newest = market_calendar.last_session(now)
-    end = min(asked.end or newest.day, newest.day)
-    found = market_calendar.sessions(asked.start, end) if asked.start <= end else []
-    if not found:
-        until = asked.end or newest.day
-        raise ConfigError(
-            f"no session from {asked.start} to {until} has opened by {now:%Y-%m-%d %H:%M} UTC"
-        )
+    try:
+        found = _between(asked, now) if asked.start else _back(asked, now)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     if len(found) > MOST_SESSIONS:
         raise ConfigError(f"{len(found)} sessions are too many: {MOST_SESSIONS} at most")
+    if not found:
+        until = asked.end or now.astimezone(market_calendar.NEW_YORK).date()
+        raise ConfigError(f"no session from {asked.start} to {until} has opened yet")
     return tuple(found)
 
 
-def _end_of(day: date, now: datetime) -> datetime:
-    return min(market_calendar.session_until(day).close, now)
+def _between(asked: Asked, now: datetime) -> list[Session]:
+    newest = market_calendar.last_session(now).day
+    first, last = asked.start or newest, min(asked.end or newest, newest)
+    return market_calendar.sessions(first, last) if first <= last else []
+
+
+def _back(asked: Asked, now: datetime) -> list[Session]:
+    last = now
+    if asked.end:
+        last = min(market_calendar.session_until(asked.end).close, now)
+    return market_calendar.sessions_back(last, asked.days or DEFAULT_DAYS)
