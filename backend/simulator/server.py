@@ -207,7 +207,7 @@ def _config(application: Starlette, secured_by: Trust | None = None) -> uvicorn.
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=1,
+        timeout_graceful_shutdown=10,  # requests that are being answered are finished
         **files,
     )
 
