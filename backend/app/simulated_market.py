@@ -100,15 +100,19 @@ class SimulatorOptions:
         ]
 
 
-def simulator_status(url: str) -> SimulatorStatus:
+def simulator_status(url: str, *, ca_file: Path | None = None) -> SimulatorStatus:
     """Ask a running simulator what it is.
+
+    Args:
+        url: Where it is.
+        ca_file: PEM file of the only certificate authorities to trust; None trusts the usual.
 
     Raises:
         Unavailable: Nobody answers at this URL.
         BadReply: Whoever answers is no simulator.
         ConfigError: The URL is none.
     """
-    service = Service(url, "simulator")
+    service = Service(url, "simulator", ca_file=ca_file)
     with HttpSession(service, patience=Patience(connect_s=5.0, attempts=1)) as session:
         reply = session.get("/simulator/status")
     return _status(reply.body)

@@ -15,7 +15,7 @@ from app.simulated_market import (
     simulator_status,
 )
 from clients.supabase_client import SupabaseClient, SupabaseSettings
-from models.errors import ConfigError, DataError, StoreError
+from models.errors import AuthError, BadReply, ConfigError, DataError, NotFound, StoreError
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
 from schwab_integration.market_data import SchwabMarketData
@@ -137,11 +137,28 @@ def _schwab(asked: Asked, settings: SchwabSettings, wall: Clock) -> Iterator[Sou
     if asked.clock or asked.seed is not None:
         raise ConfigError("--clock and --seed are the simulator's: add --source simulator")
     settings.credentials()
-    market = SchwabMarketData(SchwabClient(settings), extended_hours=True)
+    status = _simulator_behind(settings)
+    origin = status.origin if status else "live"
+    clock = market_clock(status.now, status.speed, wall) if status else wall
+    market = SchwabMarketData(SchwabClient(settings), origin=origin, extended_hours=True)
     try:
-        yield Source(market, wall, sessions_of(asked, wall()), f"schwab at {settings.base_url}")
+        described = f"schwab at {settings.base_url}"
+        yield Source(market, clock, sessions_of(asked, clock()), described)
     finally:
         market.close()
+
+
+def _simulator_behind(settings: SchwabSettings) -> SimulatorStatus | None:
+    """Return the status of the simulator that the settings' host is, or None where it is none.
+
+    Rows of a simulated Schwab must never say that they are live.
+    """
+    if settings.base_url == SchwabSettings.model_fields["base_url"].default:
+        return None
+    try:
+        return simulator_status(settings.base_url, ca_file=settings.ca_file)
+    except (AuthError, BadReply, NotFound):
+        return None
 
 
 @contextmanager

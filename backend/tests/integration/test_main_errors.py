@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
+from schwab_integration.config import SchwabSettings
+from utils.http import HttpSession, Service
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -129,6 +133,28 @@ def test_a_service_that_refuses_us(bench: Bench, schwab: dict[str, str]) -> None
     done = bench.main("--days", "1", **wrong)
     assert_one_sentence(done, "SCHWAB_APP_KEY")
     assert "not-the-secret" not in done.err
+
+
+def test_a_simulated_schwab_is_never_called_live(
+    bench: Bench, schwab: dict[str, str], simulator: dict[str, Any]
+) -> None:
+    settings = SchwabSettings(
+        _env_file=None,
+        app_key=simulator["app_key"],
+        app_secret=simulator["app_secret"],
+        base_url=simulator["http"],
+        token_file=schwab["SCHWAB_TOKEN_FILE"],
+    )
+    with HttpSession(
+        Service(simulator["http"], "simulator", check=lambda _what, _reply: None)
+    ) as web:
+        redirect = web.get(authorization_url(settings).removeprefix(simulator["http"]))
+    exchange_code(settings, code_of_redirect(redirect.headers["location"]))
+    done = bench.main("--source", "auto", "--days", "1", "--no-options", **schwab)
+    assert done.status == 0, done.err
+    assert done.object["origin"] == "simulator"
+    assert done.object["service"] == f"schwab at {simulator['http']}"
+    assert done.object["market_time"] == "2026-11-20T21:00:00+00:00"
 
 
 def test_a_key_without_a_sign_in_uses_the_simulator_and_says_so(
