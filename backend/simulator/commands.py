@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simulator.status import Status
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
 
 _DEFAULT_PORT = 8700
 _HIGHEST_PORT = 65535
@@ -32,8 +33,8 @@ def main(arguments: Sequence[str]) -> int:
         arguments: Those after `python -m simulator`.
 
     Returns:
-        Exit status: 0 after a signal; 2 for wrong arguments, a port in use or unreadable data; of
-        `exec` the program's own.
+        Exit status: 0 after a signal (130 before it is ready); 2 for wrong arguments, a port in use
+        or unreadable data; of `exec` the program's own.
     """
     if arguments and arguments[0] == "exec":
         return _exec(list(arguments[1:]))
@@ -79,6 +80,8 @@ def _in_one_sentence(run: Callable[[], int]) -> int:
     except TradingError as error:
         print(f"simulator: {error}", file=sys.stderr)
         return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _options(parsed: argparse.Namespace) -> Options:
