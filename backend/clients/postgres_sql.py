@@ -19,17 +19,19 @@ STAGE = sql.Identifier("pg_temp", "options_stage")
 class Merge:
     """The steps of a write through the stage.
 
-    The two that look into the table want the least and the greatest value of the key's first column
-    among the staged rows, so that no more of a large table is read than that range.
+    Those that look into the table want the least and the greatest value of the key's first column
+    among the rows, so that no more of a large table is read than that range.
 
     Attributes:
         make_stage: Makes the stage, for this transaction.
+        find_any: Finds a row whose key is in the rows' range; wants the first and the last key too.
         insert_new: Inserts the rows whose key is new, and fails when another writer is faster.
         upsert_rest: Inserts what is still new and updates what differs, whoever else writes.
         empty_stage: Makes room for the next rows.
     """
 
     make_stage: sql.Composed
+    find_any: sql.Composed
     insert_new: sql.Composed
     upsert_rest: sql.Composed
     empty_stage: sql.Composed
@@ -54,6 +56,8 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
         "staged": _list(columns, "s"),
         "key": _list(table.key),
         "first": sql.Identifier("t", table.key[0]),
+        "key_first": sql.Identifier(table.key[0]),
+        "marks": sql.SQL(", ").join([sql.SQL("%s")] * len(table.key)),
         "same_key": sql.SQL(" and ").join(_equal("t.{0} = s.{0}", table.key)),
         "differs": differs,
         "action": action,
@@ -62,6 +66,10 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
         sql.SQL(
             "create temporary table options_stage on commit drop as"
             " select {columns} from {table} with no data"
+        ).format(**parts),
+        sql.SQL(
+            "select from {table} where {key_first} between %s and %s"
+            " and ({key}) >= ({marks}) and ({key}) <= ({marks}) limit 1"
         ).format(**parts),
         sql.SQL(
             "insert into {table} ({columns}) select {staged} from {stage} s"

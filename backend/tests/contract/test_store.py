@@ -251,6 +251,19 @@ def test_reads_more_rows_than_a_page_holds(stored: Any) -> None:
     assert found.equals(rows.select("close", "ts"))
 
 
+def test_a_long_load_over_rows_that_are_partly_there(stored: Any) -> None:
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    rows = bars(50_000, first=first)
+    assert stored.store.upsert("equity_bars", rows[5_000:40_000]) == 35_000
+    changed = rows.with_columns(
+        high=pl.when(pl.col("volume") % 1000 == 0).then(3.0).otherwise("high")
+    )
+    assert stored.store.upsert("equity_bars", changed) == 15_000 + 35
+    assert stored.store.upsert("equity_bars", changed) == 0
+    whole = stored.ask("select count(*), sum(volume), sum(high) from public.equity_bars")
+    assert whole == [(50_000, sum(range(50_000)), 49_950 * 2.5 + 50 * 3.0)]
+
+
 def test_rows_lie_in_the_partition_of_their_month(stored: Any) -> None:
     stored.store.upsert("equity_bars", bars(4))
     found = stored.ask(
