@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mpmath
 import numpy as np
@@ -38,7 +38,8 @@ class Options(NamedTuple):
 
     def head(self, count: int) -> Options:
         """Return the first rows."""
-        return Options(*(np.ascontiguousarray(column[:count]) for column in self))
+        columns: list[Any] = [np.ascontiguousarray(column[:count]) for column in self]
+        return Options(*columns)
 
 
 def mixed(count: int, seed: int = 7) -> Options:

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 BLOCK = 2048
 
 
+class _Unlocked:
+    """Presents a read-only array, such as a column of a data frame, as a writable one.
+
+    Kernels do not write to their inputs, but numba would compile them anew for read-only ones.
+    """
+
+    def __init__(self, array: Column) -> None:
+        self.owner = array
+        interface = dict(array.__array_interface__)
+        interface["data"] = (interface["data"][0], False)
+        self.__array_interface__ = interface
+
+
 class Batch:
     """Arguments of a batch of options, broadcast against each other.
 
@@ -43,7 +56,8 @@ class Batch:
             return np.full(min(BLOCK, self.size), column.reshape(1)[0])
         if column.shape != self.shape:
             column = np.broadcast_to(column, self.shape)
-        return np.ascontiguousarray(column).reshape(-1)
+        flat = np.ascontiguousarray(column).reshape(-1)
+        return flat if flat.flags.writeable else np.asarray(_Unlocked(flat))
 
     def full_columns(self) -> list[Any]:
         """Return all columns at full length."""

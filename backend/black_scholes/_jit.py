@@ -6,7 +6,7 @@ check for zero (IEEE infinities and NaN are what we want).
 
 Numba's own cache notices a change in the file of a kernel but not in the helpers it inlines, and
 it lies beside the source, which may be read-only. So each kernel is cached in a folder of the
-user, whose name carries a digest of all sources of this package and of the versions that matter.
+user, whose name carries a digest of all kernels' sources and of the versions that matter.
 """
 
 from __future__ import annotations
@@ -61,6 +61,19 @@ def source_digest(sources: Iterable[Path], *versions: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def kernel_sources(package: Path) -> list[Path]:
+    """Return the files of a package that hold kernels, or functions that are merged into them.
+
+    Constants that kernels use must stand in such a file too.
+    """
+    marks = "@kernel", "@inline", "numba"
+    return [
+        path
+        for path in package.glob("*.py")
+        if any(mark in path.read_text(encoding="utf-8") for mark in marks)
+    ]
+
+
 def cache_folder(base: Path | None = None) -> Path | None:
     """Return the folder for compiled kernels of exactly these sources, or None if none is writable.
 
@@ -70,9 +83,8 @@ def cache_folder(base: Path | None = None) -> Path | None:
     """
     if base is None:
         base = Path(_settings.CACHE_DIR or platformdirs.user_cache_path("options-backend"))
-    digest = source_digest(
-        Path(__file__).parent.glob("*.py"), numba.__version__, llvmlite.__version__, np.__version__
-    )
+    versions = numba.__version__, llvmlite.__version__, np.__version__
+    digest = source_digest(kernel_sources(Path(__file__).parent), *versions)
     folder = base / f"kernels-{digest}"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,33 @@
+"""Compile all kernels into the cache, so that no user's first call has to: `python -m black_scholes.warm`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from black_scholes import american, calculator, implied_vol
+from black_scholes._jit import cache_folder
+
+
+def warm() -> None:
+    """Call every kernel once with the types that the public functions hand in."""
+    strikes = np.array([95.0, 105.0])
+    market = 100.0, strikes, 0.5, 0.04
+    calls = np.array([True, False])
+    prices = calculator.price(*market, 0.2, 0.01, is_call=calls)
+    calculator.greeks(*market, 0.2, 0.01, is_call=calls)
+    calculator.higher_greeks(*market, 0.2, 0.01, is_call=calls)
+    implied_vol.implied_volatility(prices, *market, 0.01, is_call=calls)
+    american.implied_volatility(prices + 0.1, *market, 0.01, is_call=calls)
+    american.price(*market, 0.2, 0.0, is_call=calls, dividends=[(0.1, 1.0)])
+    american.exercise_boundary(strikes, 0.5, 0.04, 0.2, 0.01, is_call=calls)
+
+
+def main() -> None:
+    """Warm the cache and say where it lies."""
+    warm()
+    folder = cache_folder()
+    print(f"pricing kernels compiled: {folder or 'no folder is writable, nothing kept'}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
