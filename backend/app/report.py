@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.events import Event, Kept, Planned, Stored
+from pipeline.events import Event, Kept, Planned, Stored, Written
 from pipeline.quality import Finding
 from utils.market_calendar import NEW_YORK
 
@@ -60,7 +60,6 @@ class DatasetReport:
         if isinstance(event, Kept):
             self.kept += 1
             return
-        self.changed += event.changed
         self.quarantined += event.quarantined
         self.flagged += sum(each.count for each in event.findings if each.verdict == "flag")
 
@@ -78,11 +77,16 @@ class Report:
         if isinstance(event, Planned):
             self.now = event.now
         if isinstance(event, Kept | Stored):
-            key = (event.ticker, event.dataset)
-            self.datasets.setdefault(key, DatasetReport(*key)).add(event)
+            self._dataset(event).add(event)
+        if isinstance(event, Written):
+            self._dataset(event).changed += event.changed
         if isinstance(event, Stored):
             for found in event.findings:
                 self._add_finding(event.dataset, found)
+
+    def _dataset(self, event: Kept | Stored | Written) -> DatasetReport:
+        key = (event.ticker, event.dataset)
+        return self.datasets.setdefault(key, DatasetReport(*key))
 
     def _add_finding(self, dataset: str, found: Finding) -> None:
         before = self.findings.get((dataset, found.rule))

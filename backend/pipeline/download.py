@@ -17,8 +17,8 @@ from models.errors import TradingError
 from models.tables import EQUITY_BARS, OPTION_QUOTES
 from pipeline import plan, quality
 from pipeline.coverage import Mark
-from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored
-from pipeline.load import Desk, load, store_contracts, store_rate, store_underlyings
+from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored, Written
+from pipeline.load import Desk, Piece, load, store_contracts, store_rate, store_underlyings
 from pipeline.runs import Run, RunRecord
 from utils import market_calendar
 from utils.market_calendar import NEW_YORK
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from models.tables import Frame, Scalar
+    from pipeline.coverage import Part
     from pipeline.plan import Slot
     from utils.market_calendar import Session
 
@@ -68,8 +69,8 @@ class _TickerPlan:
     def steps(self) -> int:
         return len(self.bars) + (self.chain is not None)
 
-    def is_fresh(self, dataset: str, session: date) -> bool:
-        return self.covered(dataset, session).is_empty()
+    def is_fresh(self, part: Part) -> bool:
+        return self.covered(part.dataset, part.session).is_empty()
 
     def covered(self, dataset: str, session: date) -> Frame:
         return self.coverage.filter((pl.col("dataset") == dataset) & (pl.col("session") == session))
@@ -91,7 +92,7 @@ def download(request: Request, desk: Desk, run: Run) -> Generator[Event, None, N
     record.begin()
     try:
         for event in _events(request, desk):
-            if isinstance(event, Stored):
+            if isinstance(event, Stored | Written):
                 record.add(event)
             yield event
     except (KeyboardInterrupt, GeneratorExit):
@@ -119,7 +120,7 @@ def _events(request: Request, desk: Desk) -> Iterator[Event]:
             yield StepDone()
         if each.chain and request.window:
             yield Fetching(each.ticker, plan.CHAIN_DATASET, (each.chain.day,))
-            yield _store_chain(desk, each, each.chain, request.window)
+            yield from _store_chain(desk, each, each.chain, request.window)
             yield StepDone()
 
 
@@ -175,24 +176,30 @@ def _chain_to_ask(
 
 def _store_bars(
     desk: Desk, ticker_plan: _TickerPlan, group: Sequence[Slot], now: datetime
-) -> Iterator[Stored]:
-    """Fetch one reply and store it slot by slot."""
+) -> Iterator[Event]:
+    """Fetch one reply, check it slot by slot, and store it."""
     ticker, interval = ticker_plan.ticker, group[0].interval
     reply = desk.market.bars(ticker, group[0].start, group[-1].until(now), interval)
-    for slot in group:
-        until = slot.until(now)
-        rows = _rows_of(slot, reply, until)
-        rules = quality.bar_rules(
-            EQUITY_BARS, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
-        )
-        checked = quality.check(
-            EQUITY_BARS, rows, rules, ticker=ticker, expected=slot.expected(now)
-        )
-        part = desk.part(ticker, plan.bars_dataset(interval), slot.session)
-        status = "complete" if until >= slot.settled else "partial"
-        mark = Mark(status, checked.missing, until)
-        fresh = ticker_plan.is_fresh(part.dataset, part.session)
-        yield load(desk, part, checked, mark, fresh=fresh)
+    pieces = [_checked_bars(desk, ticker, slot, reply, now) for slot in group]
+    fresh = all(ticker_plan.is_fresh(piece.part) for piece in pieces)
+    yield from load(desk, pieces, fresh=fresh)
+
+
+def _checked_bars(desk: Desk, ticker: str, slot: Slot, reply: Frame, now: datetime) -> Piece:
+    until = slot.until(now)
+    rules = quality.bar_rules(
+        EQUITY_BARS, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
+    )
+    checked = quality.check(
+        EQUITY_BARS,
+        _rows_of(slot, reply, until),
+        rules,
+        ticker=ticker,
+        expected=slot.expected(now),
+    )
+    part = desk.part(ticker, plan.bars_dataset(slot.interval), slot.session)
+    status = "complete" if until >= slot.settled else "partial"
+    return Piece(part, checked, Mark(status, checked.missing, until))
 
 
 def _rows_of(slot: Slot, reply: Frame, until: datetime) -> Frame:
@@ -205,7 +212,7 @@ def _rows_of(slot: Slot, reply: Frame, until: datetime) -> Frame:
 
 def _store_chain(
     desk: Desk, ticker_plan: _TickerPlan, session: Session, window: plan.Window
-) -> Stored:
+) -> Iterator[Event]:
     """Fetch, check, enrich and store one chain snapshot."""
     from pipeline.enrich import enrich  # noqa: PLC0415 - numba: 0.6 s that many runs need not pay
 
@@ -226,8 +233,7 @@ def _store_chain(
     store_rate(desk, chain, session.day)
     part = desk.part(ticker, plan.CHAIN_DATASET, session.day)
     mark = _chain_mark(ticker_plan, session, window, now)
-    fresh = ticker_plan.is_fresh(part.dataset, part.session)
-    return load(desk, part, checked, mark, fresh=fresh)
+    yield from load(desk, [Piece(part, checked, mark)], fresh=ticker_plan.is_fresh(part))
 
 
 def _chain_mark(

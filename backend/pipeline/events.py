@@ -61,6 +61,21 @@ class Fetching:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """One reply was written; `Stored` events of its parts follow.
+
+    Attributes:
+        ticker: Underlying.
+        dataset: As coverage names it.
+        changed: Rows that were new or differed.
+    """
+
+    ticker: str
+    dataset: str
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A part was checked, stored and marked as covered.
 
@@ -70,7 +85,6 @@ class Stored:
         session: Exchange day.
         status: complete, partial, empty or quarantined.
         rows: Rows that are stored of it now.
-        changed: Rows that were new or differed.
         missing: Rows that the calendar expects and the source did not send.
         quarantined: Rows that were kept out.
         findings: Rules that were broken.
@@ -81,7 +95,6 @@ class Stored:
     session: date
     status: str
     rows: int
-    changed: int
     missing: int
     quarantined: int
     findings: tuple[Finding, ...]
@@ -92,5 +105,5 @@ class StepDone:
     """One of the planned steps is done."""
 
 
-Event: TypeAlias = Planned | Kept | Fetching | Stored | StepDone
+Event: TypeAlias = Planned | Kept | Fetching | Written | Stored | StepDone
 """Anything that `pipeline.download.download` yields."""

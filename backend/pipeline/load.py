@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,17 +17,20 @@ from models.tables import (
     QUARANTINE,
     RATES,
     UNDERLYINGS,
+    Range,
+    Scalar,
     frame_schema,
 )
 from pipeline import plan
 from pipeline.coverage import Mark, Part, coverage_row
-from pipeline.events import Stored
+from pipeline.events import Stored, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
     from models.options import OptionChain
+    from models.tables import Frame
     from pipeline.quality import Checked
     from ports.market_data import MarketData
     from ports.store import Store
@@ -55,36 +59,62 @@ class Desk:
         return Part(table, ticker, dataset, session, self.market.source, self.market.origin)
 
 
-def load(desk: Desk, part: Part, checked: Checked, mark: Mark, *, fresh: bool) -> Stored:
-    """Store checked rows, then mark the part as covered.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Checked rows of one part, and how far the part is covered once they are stored.
+
+    Attributes:
+        part: What the rows belong to.
+        checked: Accepted and rejected rows.
+        mark: How far the part is covered then.
+    """
+
+    part: Part
+    checked: Checked
+    mark: Mark
+
+
+def load(desk: Desk, pieces: Sequence[Piece], *, fresh: bool) -> Iterator[Written | Stored]:
+    """Store checked rows, then mark their parts as covered; nothing is told before that.
 
     Args:
         desk: Market, store and clocks.
-        part: What the rows belong to.
-        checked: Accepted and rejected rows.
-        mark: How far the part is covered once they are stored.
-        fresh: Coverage knows nothing of the part, so that its keys are most likely new.
+        pieces: Of one ticker and dataset, oldest first, one at least.
+        fresh: Coverage knows nothing of any of them, so that their keys are most likely new.
     """
-    changed = desk.store.upsert(part.table.name, checked.accepted, expect_empty=fresh)
-    if not checked.rejected.is_empty():
-        desk.store.upsert(QUARANTINE.name, checked.rejected)
-    stored = desk.store.read(part.table.name, part.where)
-    if stored.is_empty():
-        status = "empty" if checked.rejected.is_empty() else "quarantined"
-        mark = Mark(status, mark.missing, mark.asked_at, mark.scope)
-    row = coverage_row(part, stored, mark, checked_at=desk.wall())
-    desk.store.upsert(COVERAGE.name, row)
-    return Stored(
-        ticker=part.ticker,
-        dataset=part.dataset,
-        session=part.session,
-        status=mark.status,
-        rows=stored.height,
-        changed=changed,
-        missing=mark.missing,
-        quarantined=checked.rejected.height,
-        findings=checked.findings,
-    )
+    table = pieces[0].part.table
+    accepted = pl.concat([piece.checked.accepted for piece in pieces])
+    rejected = pl.concat([piece.checked.rejected for piece in pieces])
+    changed = desk.store.upsert(table.name, accepted, expect_empty=fresh)
+    if not rejected.is_empty():
+        desk.store.upsert(QUARANTINE.name, rejected)
+    first, last = pieces[0].part, pieces[-1].part
+    days: Range[Scalar] = Range(first.session, last.session + timedelta(days=1))
+    stored = desk.store.read(table.name, first.where | {"session": days})
+    whole = [_counted(piece, stored.filter(session=piece.part.session)) for piece in pieces]
+    now = desk.wall()
+    coverage = [coverage_row(part, rows, mark, checked_at=now) for part, rows, mark in whole]
+    desk.store.upsert(COVERAGE.name, pl.concat(coverage))
+    yield Written(first.ticker, first.dataset, changed)
+    for piece, (part, rows, mark) in zip(pieces, whole, strict=True):
+        yield Stored(
+            ticker=part.ticker,
+            dataset=part.dataset,
+            session=part.session,
+            status=mark.status,
+            rows=rows.height,
+            missing=mark.missing,
+            quarantined=piece.checked.rejected.height,
+            findings=piece.checked.findings,
+        )
+
+
+def _counted(piece: Piece, stored: Frame) -> tuple[Part, Frame, Mark]:
+    """Return a part with what is stored of it; without a row the mark says so."""
+    if not stored.is_empty():
+        return piece.part, stored, piece.mark
+    status = "empty" if piece.checked.rejected.is_empty() else "quarantined"
+    return piece.part, stored, replace(piece.mark, status=status)
 
 
 def store_underlyings(desk: Desk, tickers: Sequence[str], now: datetime) -> None:

@@ -10,9 +10,9 @@ import polars as pl
 
 from models.errors import StoreError
 from models.tables import DOWNLOAD_RUNS, frame_schema
+from pipeline.events import Stored, Written
 
 if TYPE_CHECKING:
-    from pipeline.events import Stored
     from pipeline.load import Desk
 
 
@@ -48,10 +48,12 @@ class RunRecord:
         """Write that the run has begun."""
         self._write("running", finished=False, error=None)
 
-    def add(self, stored: Stored) -> None:
+    def add(self, event: Stored | Written) -> None:
         """Count what was stored."""
-        self._rows += stored.changed
-        self._partial |= stored.status in {"empty", "quarantined"}
+        if isinstance(event, Written):
+            self._rows += event.changed
+        else:
+            self._partial |= event.status in {"empty", "quarantined"}
 
     def finish(self) -> None:
         """Write that the run has ended, with everything it could get."""

@@ -15,7 +15,7 @@ from models.tables import TABLES
 from pipeline import plan
 from pipeline.coverage import content_hash
 from pipeline.download import Request, download
-from pipeline.events import Event, Fetching, Kept, Planned, Stored
+from pipeline.events import Event, Fetching, Kept, Planned, Stored, Written
 from pipeline.load import Desk
 from pipeline.runs import Run
 from utils import market_calendar
@@ -152,8 +152,12 @@ def test_an_open_session_is_partial_and_is_extended(job: Job) -> None:
     assert [e.status for e in stored] == ["complete", "partial", "partial"]
     assert stored[1].rows == 150 + 10  # pre-market and ten finished minutes
     job.now += timedelta(minutes=5)
-    stored = job.stored()
-    assert [(e.session.day, e.rows, e.changed) for e in stored[:1]] == [(20, 165, 5)]
+    events = job.run()
+    bars = [e for e in events if isinstance(e, Stored | Written)][:2]
+    assert isinstance(bars[0], Written)
+    assert bars[0].changed == 5
+    assert isinstance(bars[1], Stored)
+    assert (bars[1].session.day, bars[1].rows) == (20, 165)
     assert job.store.frames["option_quotes"]["ts"].n_unique() == 2
     job.now = FRIDAY.close + timedelta(hours=50)
     assert [e.status for e in job.stored()] == ["complete", "complete"]
