@@ -171,6 +171,8 @@ class PostgresTransport:
     def _translated(self, error: psycopg.Error) -> StoreError:
         if error.sqlstate:
             return self._translated_code(error.sqlstate, error.diag.message_primary or "")
+        if isinstance(error, psycopg.DataError):  # psycopg's own, before anything is sent
+            return self._translated_code("22000", str(error))
         text = str(error).lower()
         if "connection" in text and "closed" not in text and "lost" not in text:
             words = (words for sign, words in _REASONS if sign in text)
@@ -242,33 +244,34 @@ def _copied(
 def _merged(session: _Connection, table: Table, rows: pl.DataFrame) -> int:
     """Merge the rows part by part, and return how many were new or differed.
 
-    A part in whose range of keys nothing is stored is copied straight into the table.
-    Otherwise it is staged. What is new then goes in by a plain insert, which takes half the time of
-    one with `on conflict`; when another writer was faster, and for rows that differ, follows one
-    that minds conflicts. Where all rows of a part were there, the next part begins with the latter.
+    A part in whose range of keys nothing is stored is copied straight into the table, and so is
+    one that follows a part of new rows alone, unless that fails. Otherwise it is staged. What is new
+    then goes in by a plain insert, which takes half the time of one with `on conflict`; when another
+    writer was faster, and for rows that differ, follows one that minds conflicts. After a part
+    without a change the next one begins with the latter.
     """
     steps = merge(table, rows.columns)
     session.execute(steps.make_stage)
     session.execute("set local work_mem = '64MB'")
     parts = ((part, list(_blocks(table, part))) for part in rows.iter_slices(_PART))
     written = 0
-    stored = False
+    share = 0.5
     for part, blocks in _ahead(parts):
         keys = part.select(table.key)
         first, last = keys.row(0), keys.row(-1)
         bounds = (first[0], last[0])
         found = session.execute(steps.find_any, (*bounds, *first, *last), prepare=False)
-        if found.rowcount == 0 and _copied_new(session, table, rows.columns, blocks):
-            written += part.height
-            continue
-        _copied(session, STAGE, rows.columns, blocks)
-        new = 0 if stored else _inserted(session, steps, bounds)
-        changed = 0
-        if new < part.height:
-            changed = session.execute(steps.upsert_rest, bounds, prepare=False).rowcount
-        stored = new == 0 and changed < part.height // 2
-        written += new + changed
-        session.execute(steps.empty_stage)
+        likely_new = found.rowcount == 0 or share == 1.0
+        if likely_new and _copied_new(session, table, rows.columns, blocks):
+            count = part.height
+        else:
+            _copied(session, STAGE, rows.columns, blocks)
+            count = _inserted(session, steps, bounds) if share else 0
+            if count < part.height:
+                count += session.execute(steps.upsert_rest, bounds, prepare=False).rowcount
+            session.execute(steps.empty_stage)
+        share = count / part.height
+        written += count
     return written
 
 
