@@ -53,6 +53,7 @@ $(RUN_STAMP): backend/.venv/bin/uv $(LISTS)
 	@echo "Installing what the program needs (once) ..."
 	@cd backend && VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet -c constraints.txt -e . \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@cd backend && $(BIN)/python -m black_scholes.warm
 	@touch $@
 
 $(DEV_STAMP): $(RUN_STAMP)
