@@ -166,18 +166,15 @@ class PostgresTransport:
         try:
             psycopg.connect(**self.address.arguments).close()
         except psycopg.Error as error:
-            raise self._translated(error) from None
+            text = str(error).lower()
+            reason = next((words for sign, words in _REASONS if sign in text), "it fails")
+            raise StoreError(f"{self._server} cannot be reached: {reason}") from None
 
     def _translated(self, error: psycopg.Error) -> StoreError:
         if error.sqlstate:
             return self._translated_code(error.sqlstate, error.diag.message_primary or "")
         if isinstance(error, psycopg.DataError):  # psycopg's own, before anything is sent
             return self._translated_code("22000", str(error))
-        text = str(error).lower()
-        if "connection" in text and "closed" not in text and "lost" not in text:
-            words = (words for sign, words in _REASONS if sign in text)
-            reason = next(words, "the connection failed")
-            return StoreError(f"{self._server} cannot be reached: {reason}")
         return self._translated_code("08006")
 
     def _translated_code(self, code: str, said: str = "") -> StoreError:

@@ -110,7 +110,7 @@ class PostgrestTransport:
                 return Health("rest", self._place, problems=(_ANON,))
             reply = self._send("GET", "rpc/options_schema_version")
             server = reply.headers.get("server", "")
-            schema = msgspec.json.decode(reply.body)
+            schema = self._decoded(reply, str | None)
             problems = tuple(schema_problems(schema)) or tuple(self._refusals())
         except SchemaMissing:
             problems = (paste_instructions(self._url),)
@@ -158,8 +158,17 @@ class PostgrestTransport:
         )
         _, _, total = reply.headers.get("content-range", "").partition("/")
         if not total.isdigit():
-            raise StoreError(f"{self._place} does not say how many rows it wrote: is it PostgREST?")
+            raise self._stranger()
         return int(total)
+
+    def _decoded(self, reply: Reply, shape: Any) -> Any:
+        try:
+            return msgspec.json.decode(reply.body, type=shape)
+        except msgspec.DecodeError:
+            raise self._stranger() from None
+
+    def _stranger(self) -> StoreError:
+        return StoreError(f"{self._place} does not answer as PostgREST does: check SUPABASE_URL")
 
     def _pages(
         self, table: Table, terms: list[str], columns: Sequence[Column], newest: int | None
@@ -176,7 +185,7 @@ class PostgrestTransport:
             wanted = [*terms, *after]
             only = {"and": f"({','.join(wanted)})"} if wanted else {}
             reply = self._send("GET", table.name, params=params | only)
-            page = msgspec.json.decode(reply.body, type=list[dict[str, Any]])
+            page = self._decoded(reply, list[dict[str, Any]])
             if page:
                 yield page
             if newest or not page:

@@ -12,6 +12,8 @@ TOO_MUCH = frozenset({"57014", "413"})
 LOST_RACE = frozenset({"40001", "40P01"})
 """Two writers met; the whole transaction may be tried again."""
 
+_LOST = "the connection to the database was lost: run again, what is stored is not written twice"
+
 _WORDS = {
     "23502": "a row lacks a value that its table demands ({said})",
     "23514": "a row breaks a rule of its table ({said})",
@@ -53,6 +55,6 @@ def store_error(code: str, said: str, *, newest_migration: str) -> StoreError:
     if code.startswith("22"):
         return StoreError(f"the database cannot take a value ({said})")
     if code.startswith(("08", "57P")):
-        return StoreError("the connection to the database was lost; nothing was written")
+        return StoreError(_LOST)
     words = _WORDS.get(code, "the database refuses: {said}" if said else "the database failed")
     return StoreError(words.format(said=said))
