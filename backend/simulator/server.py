@@ -117,7 +117,10 @@ class Simulator:
         desk = TokenDesk(self.app, wall_clock, rotate=self.options.rotate_refresh_tokens)
         limit = RateLimit(self.options.requests_per_minute, time.monotonic)
         schwab = SchwabRoutes(MarketData(self.world, self.clock), desk, limit)
-        return Starlette(routes=[Route("/simulator/status", self._show_status), *schwab.routes()])
+        return Starlette(
+            routes=[Route("/simulator/status", self._show_status), *schwab.routes()],
+            exception_handlers=SchwabRoutes.exception_handlers(),
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Event]:

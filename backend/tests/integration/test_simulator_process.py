@@ -179,6 +179,25 @@ def test_every_answer_carries_a_correlation_id_of_its_own(
     assert {reply.headers["content-type"] for reply in replies} == {"application/json"}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/marketdata/v1/quotes"),
+        ("GET", "/v1/oauth/token"),
+        ("GET", "/nothing"),
+        ("DELETE", "/v1/oauth/authorize"),
+    ],
+)
+def test_unknown_paths_and_methods_are_404_in_schwabs_form(
+    ready: dict[str, Any], method: str, path: str
+) -> None:
+    reply = call(ready["http"], path, method=method)
+    assert reply.status == 404
+    assert "schwab-client-correlid" in reply.headers
+    (error,) = reply.json["errors"]
+    assert (error["status"], error["title"]) == ("404", "Not Found")
+
+
 def test_symbols_arrive_however_they_are_encoded(ready: dict[str, Any], bearer: str) -> None:
     def ask(path: str) -> Reply:
         return call(ready["http"], f"/marketdata/v1{path}", Authorization=bearer)
