@@ -95,6 +95,62 @@ class Svi(NamedTuple):
         )
 
 
+class WingedSvi(NamedTuple):
+    """Raw SVI with further bends towards the wings: the form for expirations of days and hours.
+
+    Raw SVI bends once. The smile of a near expiration is steep at the money and steeper still
+    where options are worth a few ticks: there implied volatility, not its square, goes on linearly.
+    Each ramp adds height/2 (side (k - at) + sqrt((k - at)^2 + width^2)): nothing on one side of
+    `at`, a slope of `height` on the other. With heights of at least 0 it is convex.
+
+    Attributes:
+        core: The smile around the money.
+        at: Where the ramps begin, log-moneyness.
+        side: 1 for ramps to the right, -1 to the left.
+        height: Slopes, of total variance.
+        width: Over which a ramp begins.
+    """
+
+    core: Svi
+    at: FloatArray
+    side: FloatArray
+    height: FloatArray
+    width: float
+
+    @property
+    def years(self) -> float:
+        """To expiration."""
+        return self.core.years
+
+    def total_variance(self, k: ArrayLike) -> FloatArray:
+        """Return total variance at ln(strike / forward)."""
+        return self.derivatives(k).w
+
+    def vol(self, k: ArrayLike) -> FloatArray:
+        """Return implied volatility, 0.20 = 20 %, at ln(strike / forward)."""
+        return np.sqrt(np.maximum(self.total_variance(k), 0.0) / self.years)
+
+    def derivatives(self, k: ArrayLike) -> Derivatives:
+        """Return total variance with its first and second derivative by k."""
+        x = np.asarray(k, dtype=np.float64)
+        ramps = ramp(x[..., None], self.at, self.side, self.width)
+        return Derivatives(
+            *(
+                core + wing @ self.height
+                for core, wing in zip(self.core.derivatives(x), ramps, strict=True)
+            )
+        )
+
+
+def ramp(k: FloatArray, at: FloatArray, side: FloatArray, width: float) -> Derivatives:
+    """Return ramps of height 1, as `WingedSvi` has them; arguments broadcast."""
+    x = k - at
+    root = np.sqrt(x * x + width * width)
+    return Derivatives(
+        0.5 * (side * x + root), 0.5 * (side + x / root), 0.5 * width * width / root**3
+    )
+
+
 class EssviNodes(NamedTuple):
     """eSSVI at some expirations: arrays of one length.
 
