@@ -20,20 +20,21 @@ _NAMES = (
     r"app_?key|client_?id|password|passwd|secret|token|authorization|x-api-key|"
     r"schwabclientcustomerid"
 )
+# Each pattern begins where a word begins: tried at every letter, a long text would take minutes.
 _PATTERNS = (
     # `Authorization: Bearer abc`, {"authorization": "Basic abc"}, and a bare `Bearer abc`.
     re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/=@%-]{6,}"),
     # name=value and "name": "value", quoted or not; the value ends at a separator.
     re.compile(
-        rf"(?i)((?:[\w-]*(?:{_NAMES}))[\"']?\s*[=:]\s*(?:[\"']?(?:bearer|basic)\s+)?[\"']?)"
+        rf"(?i)(?<![\w-])([\w-]*?(?:{_NAMES})\\*[\"']?\s*[=:]\s*(?:\\*[\"']?(?:bearer|basic)\s+)?\\*[\"']?)"
         r"(?!\[secret\]|(?:bearer|basic)\s)[^\s\"'&,;)}\]]+"
     ),
     # The code of an OAuth redirect: ?code=...&session=...
     re.compile(r"(?i)([?&](?:code|session)=)[^\s\"'&]+"),
     # postgresql://user:password@host
-    re.compile(r"(\w[\w+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)"),
+    re.compile(r"((?<![\w+.-])\w[\w+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)"),
     # JSON Web Tokens, Schwab's access tokens, Supabase's new keys.
-    re.compile(r"()\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
+    re.compile(r"()(?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),
     re.compile(r"()\bI0\.[\w.~+/=-]{12,}@?"),
     re.compile(r"()\bsb_secret_\w+"),
 )
