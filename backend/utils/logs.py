@@ -20,13 +20,17 @@ _NAMES = (
     r"app_?key|client_?id|password|passwd|secret|token|authorization|x-api-key|"
     r"schwabclientcustomerid"
 )
+_QUOTE = r"\\*+[\"']?+"
+"""A quote or none, escaped or not; what it has taken it does not give back."""
+
 # Each pattern begins where a word begins: tried at every letter, a long text would take minutes.
 _PATTERNS = (
     # `Authorization: Bearer abc`, {"authorization": "Basic abc"}, and a bare `Bearer abc`.
     re.compile(r"(?i)(\b(?:bearer|basic)\s+)[\w.~+/=@%-]{6,}"),
     # name=value and "name": "value", quoted or not; the value ends at a separator.
     re.compile(
-        rf"(?i)(?<![\w-])([\w-]*?(?:{_NAMES})\\*[\"']?\s*[=:]\s*(?:\\*[\"']?(?:bearer|basic)\s+)?\\*[\"']?)"
+        rf"(?i)(?<![\w-])([\w-]*?(?:{_NAMES}){_QUOTE}\s*[=:]\s*"
+        rf"(?:{_QUOTE}(?:bearer|basic)\s+)?{_QUOTE})"
         r"(?!\[secret\]|(?:bearer|basic)\s)[^\s\"'&,;)}\]]+"
     ),
     # The code of an OAuth redirect: ?code=...&session=...
