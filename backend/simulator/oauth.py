@@ -7,13 +7,12 @@ new process knows none of the old ones. Sources: docs/schwab_fidelity.md, sectio
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -23,6 +22,7 @@ from simulator import schwab_facts as facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from utils.clock import Clock
 
@@ -60,15 +60,6 @@ class OAuthError(Exception):
         self.body = body
 
 
-@dataclass(slots=True)
-class _Grant:
-    """One sign-in by a person: what its refresh token is worth."""
-
-    app: App
-    until: datetime
-    revoked: bool = False
-
-
 class TokenDesk:
     """Gives out and checks tokens.
 
@@ -83,7 +74,7 @@ class TokenDesk:
         self._wall = wall
         self._codes: dict[str, tuple[str, datetime]] = {}
         self._access: dict[str, datetime] = {}
-        self._refresh: dict[str, _Grant] = {}
+        self._refresh: dict[str, datetime] = {}
         self._signing_key = secrets.token_bytes(32)
 
     def authorize(self, client_id: str, redirect_uri: str, state: str | None) -> str | None:
@@ -95,8 +86,10 @@ class TokenDesk:
         """
         if client_id != self.app.key or redirect_uri not in self.app.callbacks:
             return None
+        now = self._wall()
+        self._codes = {old: kept for old, kept in self._codes.items() if kept[1] > now}
         code = f"C0.{secrets.token_urlsafe(48)}@"
-        self._codes[code] = (redirect_uri, self._wall() + timedelta(seconds=facts.CODE_S))
+        self._codes[code] = (redirect_uri, now + timedelta(seconds=facts.CODE_S))
         answer = {"code": code, "session": str(uuid.uuid4())}
         if state is not None:
             answer["state"] = state
@@ -138,7 +131,7 @@ class TokenDesk:
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             given = b""
         wanted = f"{self.app.key}:{self.app.secret}".encode()
         if scheme.lower() != "basic" or not hmac.compare_digest(given, wanted):
@@ -152,30 +145,29 @@ class TokenDesk:
                 "authorization_code_authentication_error",
             )
         if facts.NEW_LOGIN_ENDS_OLDER:
-            for grant in self._refresh.values():
-                grant.revoked = True
+            self._refresh.clear()
         until = self._wall() + timedelta(seconds=facts.REFRESH_TOKEN_S)
-        return self._tokens(self._new_refresh_token(_Grant(self.app, until)))
+        return self._tokens(self._new_refresh_token(until))
 
     def _by_refresh_token(self, token: str) -> dict[str, Any]:
-        grant = self._refresh.get(token)
-        if grant is None or grant.revoked:
+        until = self._refresh.get(token)
+        if until is None:
             failed = f"Failed refresh token authentication [tokenDigest={_digest(token)}]"
             raise _refused(
                 "Exception while authenticating refresh token "
                 f"[tokenDigest={_digest(token)}, Exception={failed}]",
                 "refresh_token_authentication_error",
             )
-        if self._wall() >= grant.until:
+        if self._wall() >= until:
             raise _refused("Refresh token is invalid, expired or revoked", "invalid_grant")
         if self.rotate:
             del self._refresh[token]
-            token = self._new_refresh_token(grant)
+            token = self._new_refresh_token(until)
         return self._tokens(token)
 
-    def _new_refresh_token(self, grant: _Grant) -> str:
+    def _new_refresh_token(self, until: datetime) -> str:
         token = f"{secrets.token_urlsafe(72)}@"
-        self._refresh[token] = grant
+        self._refresh[token] = until
         return token
 
     def _tokens(self, refresh_token: str) -> dict[str, Any]:

@@ -234,3 +234,19 @@ def inner_of(refused: OAuthError) -> dict:
     text = refused.body["error_description"]
     assert text.startswith('400 Bad Request: "{')
     return json.loads(text.removeprefix('400 Bad Request: "').removesuffix('"'))
+
+
+@pytest.mark.parametrize("header", ["Basic \u00e9", "Basic ???", "Basic", ""])
+def test_a_header_that_is_no_base64_is_a_wrong_app(desk: TokenDesk, header: str) -> None:
+    refused = refusal(desk.grant, header, {"grant_type": "refresh_token"})
+    assert (refused.status, refused.body["error"]) == (401, "invalid_client")
+
+
+def test_a_long_life_does_not_fill_the_memory(desk: TokenDesk, wall: Wall) -> None:
+    """A simulator runs for weeks: what can no longer be used is forgotten."""
+    for _ in range(50):
+        code_of(desk)
+        by_code(desk, code_of(desk))
+        wall.pass_(hours=1)
+    kept = [vars(desk)[name] for name in ("_codes", "_access", "_refresh")]
+    assert max(map(len, kept)) <= 2
