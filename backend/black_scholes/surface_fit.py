@@ -47,6 +47,7 @@ _LEAST_WEIGHT = 0.02
 _NEIGHBOURS = 4  # to each side, that a quote is compared with before it is believed
 _STALE = 6.0  # half-spreads from its neighbours
 _STALE_SHARE = 0.05  # and of the volatility
+_MOST_STALE = 0.15  # of the quotes
 _GUARD = 30.0  # how dear arbitrage is
 _GRID = np.sinh(np.linspace(-4.4, 4.4, 61))  # +-40 widths, and 0.15 apart at the money
 _PROOF = np.sinh(np.linspace(-7.0, 7.0, 701))
@@ -56,6 +57,7 @@ _REPAIRS = 6
 _FIRST_CEILING = 2.0  # how dear crossing is at first: too dear at once, and the search is stuck
 _ZOOMS = 8
 _NONE = np.empty(0)
+_FIRST = (0.0, 0.0, 0.0)  # stands for the node before the first
 _BEND = np.array([2, 3, 4])  # rho, m and sigma among the free parameters
 _TETHER = 0.001
 _STEEPEST = 1.9  # slope of a wing, under Lee's bound of 2
@@ -161,14 +163,17 @@ def _task(quotes: QuotedSmile, above: Smile | None) -> _Task:
 
 
 def _is_stale(middle: FloatArray, half: FloatArray) -> BoolArray:
-    """Return which quotes are far from the median of their neighbours."""
+    """Return which quotes are far from the median of their neighbours.
+
+    Where many are, strikes are too far apart to compare, and none is.
+    """
     if middle.size <= 2 * _NEIGHBOURS:
         return np.zeros(middle.size, dtype=np.bool_)
     padded = np.pad(middle, _NEIGHBOURS, mode="reflect", reflect_type="odd")
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)
     usual = np.median(around, axis=1)
     stale: BoolArray = np.abs(middle - usual) > np.maximum(_STALE * half, _STALE_SHARE * usual)
-    return stale
+    return stale & (stale.mean() < _MOST_STALE)
 
 
 def _svi(p: FloatArray, task: _Task) -> Svi:
@@ -177,7 +182,7 @@ def _svi(p: FloatArray, task: _Task) -> Svi:
     b = np.exp(np.clip(p[1], -20.0, 2.0)) * task.width
     rho = np.tanh(np.clip(p[2], -3.0, 3.0))
     m = p[3] * task.width
-    sigma = np.exp(np.clip(p[4], -3.0, 3.0)) * task.width
+    sigma = np.exp(np.clip(p[4], -1.6, 3.0)) * task.width
     a = least - b * sigma * np.sqrt(1.0 - rho**2)
     return Svi(float(a), float(b), float(rho), float(m), float(sigma), task.years)
 
@@ -275,7 +280,10 @@ def _sound(task: _Task, at: FloatArray) -> WingedSvi:
         lower = smile._replace(height=share * smile.height)
         if _is_sound(lower, task):
             return lower
-    return smile
+    # One node of eSSVI has no butterflies whatever the quotes.
+    theta, rho, psi = (np.array([x]) for x in _node(task, _FIRST))
+    core = Essvi(np.array([task.years]), theta, rho, psi).smile(task.years)
+    return smile._replace(core=core, height=0.0 * smile.height)
 
 
 def _winged(p: FloatArray, at: FloatArray, task: _Task) -> WingedSvi:
@@ -286,7 +294,9 @@ def _winged(p: FloatArray, at: FloatArray, task: _Task) -> WingedSvi:
 
 def _is_sound(smile: WingedSvi, task: _Task) -> bool:
     below = bool(np.all(smile.total_variance(task.ceiling_k) <= task.ceiling))
-    return below and bool(np.all(density_factor(smile, _PROOF * task.width) >= 0.0))
+    near_bend = smile.core.m + smile.core.sigma * _PROOF
+    places = np.concatenate([_PROOF * task.width, near_bend])
+    return below and bool(np.all(density_factor(smile, places) >= 0.0))
 
 
 def _search(misfits: _Misfits, guard: float, start: FloatArray) -> FloatArray:
@@ -357,7 +367,7 @@ def fit_essvi(quotes: Sequence[QuotedSmile]) -> Essvi:
     """
     if not quotes:
         raise ValueError("a surface needs at least one expiration")
-    nodes = [(0.0, 0.0, 0.0)]
+    nodes = [_FIRST]
     for each in quotes:
         nodes.append(_node(_task(each, None), nodes[-1]))
     theta, rho, psi = np.array(nodes[1:]).T
