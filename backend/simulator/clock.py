@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from models.errors import ConfigError
 from utils.clock import Clock, wall_clock
-from utils.market_calendar import NEW_YORK, last_session
+from utils.market_calendar import FIRST_DAY, LAST_DAY, NEW_YORK, last_session
 
 NOW = "now"
+
+EARLIEST = FIRST_DAY + timedelta(days=31)
+"""First day of a simulation: some of what is asked looks back ten sessions."""
+
+LATEST = LAST_DAY - timedelta(days=366)
+"""Last day: market hours are told a year ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ def parse_start(text: str, now: datetime) -> datetime:
         open of the last complete session, which is then replayed.
 
     Raises:
-        ConfigError: The text is neither.
+        ConfigError: The text is neither, or outside `EARLIEST` to `LATEST`.
     """
     if text.strip().lower() == NOW:
         return _present(now)
@@ -76,6 +82,8 @@ def parse_start(text: str, now: datetime) -> datetime:
         raise ConfigError(
             f"--clock must be 'now' or a time as 2015-12-24T09:30 (New York), not {text!r}."
         ) from None
+    if not EARLIEST <= moment.date() <= LATEST:
+        raise ConfigError(f"--clock must lie between {EARLIEST} and {LATEST}, not {text!r}.")
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=NEW_YORK)
     return moment.astimezone(UTC)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.errors import TradingError
+from simulator import schwab_facts as facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,6 @@ INTERRUPTED = 130
 
 _DEFAULT_PORT = 8700
 _HIGHEST_PORT = 65535
-_DEFAULT_REQUESTS = 120
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -143,7 +143,7 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
     parser.add_argument(
         "--requests-per-minute",
         type=_count,
-        default=_DEFAULT_REQUESTS,
+        default=facts.REQUESTS_PER_MINUTE,
         help="market-data calls an app, 0 for no limit (%(default)s)",
     )
     parser.add_argument(
@@ -151,7 +151,7 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
         action="store_true",
         help="each refresh gives a new refresh token and ends the old one",
     )
-    parser.add_argument("--parent-pid", type=_count, help="end when this process is gone")
+    parser.add_argument("--parent-pid", type=_pid, help="end when this process is gone")
 
 
 def _port(text: str) -> int:
@@ -166,6 +166,13 @@ def _speed(text: str) -> float:
     if not 0 <= speed < math.inf:
         raise argparse.ArgumentTypeError(f"{text} must be 0 (frozen) or a positive number")
     return speed
+
+
+def _pid(text: str) -> int:
+    pid = int(text)
+    if pid < 1:
+        raise argparse.ArgumentTypeError(f"{pid} is no process")
+    return pid
 
 
 def _count(text: str) -> int:

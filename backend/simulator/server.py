@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 
+_HIGHEST_PORT = 65535
 _PARENT_POLL_S = 0.5
 
 
@@ -49,7 +50,8 @@ class Options:
 
     Attributes:
         port: Of HTTP; 0 takes any free one.
-        https_port: Of HTTPS; None means the next after `port`, or any free one where that is 0.
+        https_port: Of HTTPS; None means the next after `port`, or any free one where `port` is 0 or
+            the last.
         clock: Market time at the start, as `simulator.clock.parse_start` reads it; None for the
             world's own choice.
         speed: Market seconds a wall second.
@@ -229,7 +231,7 @@ def _listening(options: Options) -> tuple[socket.socket, socket.socket]:
     plain = _bound(options.port, "--port")
     secure_port = options.https_port
     if secure_port is None:
-        secure_port = options.port + 1 if options.port else 0
+        secure_port = options.port + 1 if 0 < options.port < _HIGHEST_PORT else 0
     try:
         return plain, _bound(secure_port, "--https-port")
     except ConfigError:

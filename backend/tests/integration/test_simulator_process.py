@@ -251,6 +251,12 @@ def test_a_signal_ends_it_cleanly(environment: dict[str, str], number: signal.Si
         assert (process.returncode, errors) == (0, "")
 
 
+def test_the_last_port_leaves_any_free_one_for_https(environment: dict[str, str]) -> None:
+    with started(environment, "--port", "65535") as (_, line):
+        assert line["http"] == "http://127.0.0.1:65535"
+        assert urlsplit(line["https"]).port not in {None, 65535, 65536}
+
+
 def test_a_port_in_use_is_one_sentence(environment: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -270,6 +276,7 @@ def test_a_port_in_use_is_one_sentence(environment: dict[str, str]) -> None:
         (["--world", "recorded", "--data", "/no/such/folder"], "/no/such/folder is not a folder"),
         (["--port", "65536"], "not a port"),
         (["--port", "http"], "--port"),
+        (["--parent-pid", "0"], "0 is no process"),
         (["--world", "real"], "--world"),
         (["exec"], "goes after --"),
         (["exec", "--"], "goes after --"),

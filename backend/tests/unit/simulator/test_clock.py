@@ -58,6 +58,14 @@ def test_other_text_is_refused_in_a_sentence(text: str) -> None:
         parse_start(text, datetime.now(UTC))
 
 
+@pytest.mark.parametrize(
+    "text", ["1997-12-31T10:00", "2090-01-02", "9999-12-31T23:59", "0001-01-01T00:00+23:00"]
+)
+def test_a_time_outside_the_calendar_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(ConfigError, match="--clock must lie between 1998-02-01 and 2044-12-30"):
+        parse_start(text, datetime.now(UTC))
+
+
 @pytest.mark.parametrize(("speed", "minutes"), [(0, 0), (1, 10), (60, 600), (0.5, 5)])
 def test_market_time_runs_at_its_speed(speed: float, minutes: float) -> None:
     wall = HandClock(datetime(2026, 11, 21, 8, 0, tzinfo=UTC))
