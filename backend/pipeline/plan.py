@@ -8,7 +8,7 @@ finished bar, and the next run extends it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,8 +100,10 @@ def slots(sessions: Sequence[Session], interval: str) -> list[Slot]:
 
 
 def _intraday(session: Session, interval: str) -> Slot:
-    start, end = market_calendar.extended_hours(session)
-    return Slot(session.day, interval, start, session.close, end)
+    # From midnight: some venues trade before the brokers' pre-market opens at 07:00.
+    midnight = market_calendar.new_york(session.day, time())
+    _, end = market_calendar.extended_hours(session)
+    return Slot(session.day, interval, midnight, session.close, end)
 
 
 def _week(monday: date) -> Slot:

@@ -30,9 +30,9 @@ def coverage(*rows: dict[str, object]) -> pl.DataFrame:
     return pl.DataFrame([base | row for row in rows], schema=frame_schema(COVERAGE))
 
 
-def test_an_intraday_slot_spans_the_extended_hours() -> None:
+def test_an_intraday_slot_spans_the_day_up_to_the_end_of_the_post_market() -> None:
     slot = plan.slots([EVE], "1m")[0]
-    assert slot.start == datetime(2015, 12, 24, 12, tzinfo=UTC)
+    assert slot.start == datetime(2015, 12, 24, 5, tzinfo=UTC)
     assert slot.settled == datetime(2015, 12, 24, 18, tzinfo=UTC)
     assert slot.end == datetime(2015, 12, 24, 22, tzinfo=UTC)
     assert slot.expected(slot.end).len() == 210
