@@ -206,7 +206,7 @@ def _config(application: Starlette, secured_by: Trust | None = None) -> uvicorn.
     files: dict[str, Any] = (
         {"ssl_certfile": secured_by.leaf, "ssl_keyfile": secured_by.leaf_key} if secured_by else {}
     )
-    return uvicorn.Config(
+    config = uvicorn.Config(
         application,
         lifespan="off",
         log_level="warning",
@@ -215,6 +215,8 @@ def _config(application: Starlette, secured_by: Trust | None = None) -> uvicorn.
         timeout_graceful_shutdown=10,  # requests that are being answered are finished
         **files,
     )
+    config.load()  # here, where a failure is told; a server that never gets ready is waited for
+    return config
 
 
 def _trust() -> Trust:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -77,21 +78,24 @@ def trust(wall: Clock, folder: Path | None = None) -> Trust:
     now = wall()
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (ca_key.exists() and _lasts(files.ca, now)):
+        if not _is_good(files.ca, ca_key, files.ca, now):
             _make_authority(files.ca, ca_key, now)
-            files.leaf.unlink(missing_ok=True)
-        if not (files.leaf_key.exists() and _lasts(files.leaf, now)):
+        if not _is_good(files.leaf, files.leaf_key, files.ca, now):
             _make_leaf(files, ca_key, now)
         _write(files.bundle, _usual_roots() + files.ca.read_bytes(), 0o644)
     return files
 
 
-def _lasts(certificate: Path, now: datetime) -> bool:
-    """Tell whether a certificate is there and good for a while."""
-    if not certificate.exists():
-        return False
-    ends = x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
-    return ends - now > RENEW_BEFORE
+def _is_good(certificate: Path, key_file: Path, authority: Path, now: datetime) -> bool:
+    """Tell whether a certificate is the authority's, belongs to its key and is good for a while."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate.read_bytes())
+        found.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.read_bytes()))
+        key = load_pem_private_key(key_file.read_bytes(), password=None)
+    except (FileNotFoundError, InvalidSignature, TypeError, UnsupportedAlgorithm, ValueError):
+        return False  # missing, half written or of another authority
+    lasts = found.not_valid_after_utc - now > RENEW_BEFORE
+    return lasts and found.public_key() == key.public_key()
 
 
 def _make_authority(certificate: Path, key_file: Path, now: datetime) -> None:

@@ -110,6 +110,23 @@ def test_a_lost_key_makes_a_new_authority_with_a_matching_leaf(tmp_path: Path) -
     assert files.ca.read_bytes() in files.bundle.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["ca.pem", "ca_key.pem", "leaf.pem", "leaf_key.pem"])
+@pytest.mark.parametrize("damage", ["cut", "another"])
+def test_a_damaged_or_foreign_file_is_made_anew(tmp_path: Path, name: str, damage: str) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    files = trust(today, folder)
+    (tmp_path / "other").mkdir()
+    trust(today, tmp_path / "other")
+    broken = folder / name
+    other = (tmp_path / "other" / name).read_bytes()
+    broken.write_bytes(other if damage == "another" else broken.read_bytes()[:80])
+    trust(today, folder)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(files.leaf, files.leaf_key)
+    handshake(server, ssl.create_default_context(cafile=files.bundle), "localhost")
+
+
 def test_first_runs_at_once_agree(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: trust(today, tmp_path), range(8)))
