@@ -19,11 +19,9 @@ def spelled(instrument: Instrument) -> str:
 
 
 def find(world: World, symbol: str) -> Instrument | None:
-    """Return the underlying that a wire symbol names; an index needs its `$`, others have none."""
+    """Return the underlying that a wire symbol names, in Schwab's spelling alone."""
     instrument = world.instrument(symbol.removeprefix("$").replace("/", "."))
-    if instrument is None or symbol.startswith("$") != (instrument.asset_type == "INDEX"):
-        return None
-    return instrument
+    return instrument if instrument and spelled(instrument) == symbol else None
 
 
 def is_option(symbol: str) -> bool:

@@ -201,10 +201,11 @@ def test_wrong_movers_are_refused(ask: Callable[..., Any]) -> None:
 
 def test_quotes_list_unknown_symbols_beside_the_known(ask: Callable[..., Any]) -> None:
     option = "AAPL  241018C00100000"
-    asked = f"AAPL,NOSUCH,$SPX,{option},AAPL  241018C00101000,SPX,AAPL"
-    reply = ask("quotes", symbols=asked)
-    assert list(reply) == ["AAPL", "$SPX", option, "errors"]
-    assert reply["errors"] == {"invalidSymbols": ["NOSUCH", "AAPL  241018C00101000", "SPX"]}
+    known = ["AAPL", "$SPX", option, "BRK/B"]
+    unknown = ["NOSUCH", "AAPL  241018C00101000", "SPX", "BRK.B", "$AAPL", "$$SPX"]
+    reply = ask("quotes", symbols=",".join([*unknown, *known, "AAPL"]))
+    assert list(reply) == [*known, "errors"]
+    assert reply["errors"] == {"invalidSymbols": unknown}
 
 
 def test_one_quote_or_not_found(ask: Callable[..., Any]) -> None:
