@@ -9,7 +9,6 @@ Import from `utils.market_calendar`, which gathers this module with expirations 
 
 from __future__ import annotations
 
-import warnings
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,6 +19,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from models.errors import DataError
+from utils.session_table import session_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,16 +94,8 @@ class Schedule:
 
 @cache
 def schedule() -> Schedule:
-    """Return all sessions from `FIRST_DAY` to `LAST_DAY`, read once a process (about 0.2 s)."""
-    import exchange_calendars  # noqa: PLC0415 - brings pandas: 0.5 s that many commands need not pay
-
-    with warnings.catch_warnings():
-        # The library itself calls what pandas will change: nothing that our caller could mend.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        table = exchange_calendars.get_calendar("XNYS", start=FIRST_DAY, end=LAST_DAY).schedule
-    days_d = table.index.to_numpy().astype("datetime64[D]")
-    opens_ns = table["open"].dt.tz_convert(None).to_numpy("datetime64[ns]").view(np.int64)
-    closes_ns = table["close"].dt.tz_convert(None).to_numpy("datetime64[ns]").view(np.int64)
+    """Return all sessions from `FIRST_DAY` to `LAST_DAY`, read once a process."""
+    days_d, opens_ns, closes_ns = session_table(FIRST_DAY, LAST_DAY)
     sessions = tuple(map(_session, days_d.tolist(), opens_ns.tolist(), closes_ns.tolist()))
     return Schedule(
         sessions=sessions,

@@ -27,6 +27,13 @@ def state_folder(*parts: str) -> Path:
     return folder
 
 
+def cache_folder() -> Path:
+    """Return the folder for what can be computed again; it may not exist yet."""
+    import platformdirs  # noqa: PLC0415 - as above
+
+    return platformdirs.user_cache_path("options-backend", appauthor=False)
+
+
 def backend_folder() -> Path:
     """Return the folder `backend/` that this program runs from."""
     return Path(__file__).resolve().parents[1]

@@ -122,7 +122,7 @@ def test_only_what_is_missing_is_asked_for(job: Job) -> None:
     job.run()
     job.days = 4
     events = job.run()
-    assert job.market.asked == ["underlyings QQQ", "bars QQQ 11-17 12:00 11-19 01:00 1m"]
+    assert job.market.asked == ["underlyings QQQ", "bars QQQ 11-17 05:00 11-19 01:00 1m"]
     fetched = [event for event in events if isinstance(event, Fetching)]
     assert [day.day for day in fetched[0].sessions] == [17, 18]
 
