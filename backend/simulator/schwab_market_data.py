@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,7 +33,7 @@ from simulator.wire_symbols import find, is_option
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from simulator.world import World
@@ -158,10 +159,11 @@ class MarketData:
     def _quoted(self, symbols: list[str], fields: list[str]) -> dict[str, Any]:
         """Return the quotes of those symbols that the world knows, in the order given."""
         now = self.clock()
+        chain_of = cache(lambda ticker, day: self.world.chain(ticker, now, day, day))
         found: dict[str, Any] = {}
         for symbol in symbols:
             quoted = (
-                self._option(symbol, fields, now)
+                self._option(symbol, fields, now, chain_of)
                 if is_option(symbol)
                 else self._underlying(symbol, fields, now)
             )
@@ -176,7 +178,13 @@ class MarketData:
             return None
         return underlying_quote(instrument, quote, now, fields)
 
-    def _option(self, symbol: str, fields: list[str], now: datetime) -> dict[str, Any] | None:
+    def _option(
+        self,
+        symbol: str,
+        fields: list[str],
+        now: datetime,
+        chain_of: Callable[[str, date], pl.DataFrame],
+    ) -> dict[str, Any] | None:
         try:
             contract = OptionContract.from_occ(symbol)
         except BadSymbol:
@@ -185,8 +193,7 @@ class MarketData:
         quote = self.world.quote(contract.underlying, now) if instrument else None
         if instrument is None or quote is None:
             return None
-        day = contract.expiration
-        chain = self.world.chain(contract.underlying, now, day, day)
+        chain = chain_of(contract.underlying, contract.expiration)
         rows = chain.filter(pl.col("occ_symbol") == symbol)
         if rows.is_empty():
             return None

@@ -208,6 +208,16 @@ def test_quotes_list_unknown_symbols_beside_the_known(ask: Callable[..., Any]) -
     assert reply["errors"] == {"invalidSymbols": unknown}
 
 
+def test_contracts_of_one_day_are_quoted_from_one_chain(
+    world: Any, ask: Callable[..., Any]
+) -> None:
+    contracts = [
+        f"AAPL  24{day}C00{strike}000" for day in ("1018", "1025") for strike in (100, 105)
+    ]
+    assert list(ask("quotes", symbols=",".join(contracts))) == contracts
+    assert world.asked == [(date(2024, 10, 18),) * 2, (date(2024, 10, 25),) * 2]
+
+
 def test_one_quote_or_not_found(ask: Callable[..., Any]) -> None:
     assert list(ask("quote", "$SPX")) == ["$SPX"]
     refused = refusal_of(ask, "quote", "NOSUCH")
