@@ -24,6 +24,8 @@ TRAILER = b"\xff\xff"
 
 _ROWS = 16_384
 _BYTES = 16 * 2**20
+_NARROW = 64
+"""Widths up to here are looked up in a table of all prefixes; it grows with their square."""
 _EPOCH_DAYS = 10_957
 """Days from 1970-01-01 to 2000-01-01, where PostgreSQL's dates begin."""
 _EPOCH_US = _EPOCH_DAYS * 86_400_000_000
@@ -41,7 +43,7 @@ class _Field:
     """
 
     body: _Array
-    sizes: _Array | None
+    sizes: np.ndarray[tuple[int], np.dtype[np.int32]] | None
 
 
 def packed(rows: pl.DataFrame, kinds: list[Kind]) -> Iterator[memoryview]:
@@ -59,14 +61,19 @@ def packed(rows: pl.DataFrame, kinds: list[Kind]) -> Iterator[memoryview]:
 
 def _packed_slice(part: pl.DataFrame, kinds: list[Kind]) -> Iterator[memoryview]:
     """Pack one slice, cut in halves while one very long text would blow up every record."""
-    texts = part.select(pl.col(pl.String).str.len_bytes().max()).row(0)
-    if part.height > 1 and part.height * sum(size or 0 for size in texts) > _BYTES:
+    texts = [_longest(column) for column in part if column.dtype == pl.String]
+    if part.height > 1 and part.height * sum(texts) > _BYTES:
         half = part.height // 2
         yield from _packed_slice(part[:half], kinds)
         yield from _packed_slice(part[half:], kinds)
         return
     fields = [_FIELD[kind](column) for kind, column in zip(kinds, part.iter_columns(), strict=True)]
     yield _tuples(part.height, fields).data
+
+
+def _longest(column: pl.Series) -> int:
+    longest = column.str.len_bytes().max()
+    return longest if isinstance(longest, int) else 0
 
 
 def _tuples(rows: int, fields: list[_Field]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
@@ -93,10 +100,20 @@ def _kept(
     for index, field in enumerate(fields):
         if field.sizes is None:
             continue
-        width = field.body.itemsize
-        prefixes = np.arange(width) < np.arange(width + 1)[:, None]
-        view[f"body{index}"] = prefixes.view(field.body.dtype)[np.maximum(field.sizes, 0), 0]
+        view[f"body{index}"] = _prefixes(field.sizes, field.body.dtype)
     return kept
+
+
+def _prefixes(
+    sizes: np.ndarray[tuple[int], np.dtype[np.int32]], dtype: np.dtype[np.generic]
+) -> _Array:
+    """Return for each size a value whose first bytes, so many, are 1 and whose others are 0."""
+    wanted = np.maximum(sizes, 0)
+    width = dtype.itemsize
+    if width > _NARROW:
+        return (np.arange(width) < wanted[:, None]).view(dtype)[:, 0]
+    table: _Array = (np.arange(width) < np.arange(width + 1)[:, None]).view(dtype)[:, 0]
+    return table[wanted]
 
 
 def _fixed(column: pl.Series, body: _Array) -> _Field:

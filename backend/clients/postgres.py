@@ -32,8 +32,10 @@ from models.tables import Column, Table
 
 _Connection = psycopg.Connection[tuple[object, ...]]
 
-_BEGIN = "set local statement_timeout = '10min'; set local timezone = 'UTC'"
-"""The hosted roles' own limit is seconds, meant for web pages. Both end with the transaction."""
+_BEGIN = (
+    "set local statement_timeout = '10min'; set local timezone = 'UTC'; set local work_mem = '64MB'"
+)
+"""The hosted roles' own time limit is seconds, meant for web pages. All end with the transaction."""
 
 _RACES = 5
 _PART = 32_768
@@ -248,8 +250,6 @@ def _merged(session: _Connection, table: Table, rows: pl.DataFrame) -> int:
     without a change the next one begins with the latter.
     """
     steps = merge(table, rows.columns)
-    session.execute(steps.make_stage)
-    session.execute("set local work_mem = '64MB'")
     parts = ((part, list(_blocks(table, part))) for part in rows.iter_slices(_PART))
     written = 0
     share = 0.5
@@ -262,6 +262,7 @@ def _merged(session: _Connection, table: Table, rows: pl.DataFrame) -> int:
         if likely_new and _copied_new(session, table, rows.columns, blocks):
             count = part.height
         else:
+            session.execute(steps.make_stage)
             _copied(session, STAGE, rows.columns, blocks)
             count = _inserted(session, steps, bounds) if share else 0
             if count < part.height:

@@ -23,7 +23,7 @@ class Merge:
     among the rows, so that no more of a large table is read than that range.
 
     Attributes:
-        make_stage: Makes the stage, for this transaction.
+        make_stage: Makes the stage, for this transaction, unless it is there.
         find_any: Finds a row whose key is in the rows' range; wants the first and the last key too.
         insert_new: Inserts the rows whose key is new, and fails when another writer is faster.
         upsert_rest: Inserts what is still new and updates what differs, whoever else writes.
@@ -64,7 +64,7 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
     }
     return Merge(
         sql.SQL(
-            "create temporary table options_stage on commit drop as"
+            "create temporary table if not exists options_stage on commit drop as"
             " select {columns} from {table} with no data"
         ).format(**parts),
         sql.SQL(
