@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +23,7 @@ import msgspec
 
 from models.errors import ConfigError
 from simulator.hosts import POLYGON_HOSTS, SCHWAB_HOSTS
+from simulator.signals import stop_signals
 from simulator.status import Status
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ def run_with_own(options: Options, command: Sequence[str]) -> int:
     return asyncio.run(_run_with_own(options, command))
 
 
+async def _run_with_own(options: Options, command: Sequence[str]) -> int:
+    from simulator.server import Simulator  # noqa: PLC0415 - heavy, and not needed with a URL
+
+    simulator = Simulator(options)
+    async with simulator.running() as stopped:
+        return await _run(simulator.status(), command, stopped)
+
+
 def run_against(url: str, command: Sequence[str]) -> int:
     """Run a program against a running simulator.
 
@@ -70,13 +78,25 @@ def run_against(url: str, command: Sequence[str]) -> int:
     Raises:
         ConfigError: No simulator answers there.
     """
-    status = ask_status(url)
+    return asyncio.run(_run_against(ask_status(url), command))
+
+
+async def _run_against(status: Status, command: Sequence[str]) -> int:
+    with stop_signals() as stopped:
+        return await _run(status, command, stopped)
+
+
+async def _run(status: Status, command: Sequence[str], stopped: asyncio.Event) -> int:
+    """Run a program until it ends or we are told to stop."""
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
-        environment = environment_for(status, write_token(status, Path(folder)), os.environ)
+        token_file = await asyncio.to_thread(write_token, status, Path(folder))
         try:
-            return _exit_status(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603 - running the user's command is the purpose
+            child = await asyncio.create_subprocess_exec(
+                *command, env=environment_for(status, token_file, os.environ)
+            )
         except OSError as error:
             return _not_started(command, error)
+        return _exit_status(await _outlived(child, stopped))
 
 
 def environment_for(
@@ -187,23 +207,6 @@ def _asked(
         return reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read()
     finally:
         connection.close()
-
-
-async def _run_with_own(options: Options, command: Sequence[str]) -> int:
-    from simulator.server import Simulator  # noqa: PLC0415 - heavy, and not needed with a URL
-
-    simulator = Simulator(options)
-    with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
-        async with simulator.running() as stopped:
-            status = simulator.status()
-            token_file = await asyncio.to_thread(write_token, status, Path(folder))
-            try:
-                child = await asyncio.create_subprocess_exec(
-                    *command, env=environment_for(status, token_file, os.environ)
-                )
-            except OSError as error:
-                return _not_started(command, error)
-            return _exit_status(await _outlived(child, stopped))
 
 
 async def _outlived(child: asyncio.subprocess.Process, stopped: asyncio.Event) -> int:

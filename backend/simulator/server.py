@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import signal
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from simulator.oauth import App, TokenDesk
 from simulator.rate_limit import RateLimit
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
+from simulator.signals import stop_signals
 from simulator.status import Status
 from simulator.tls import trust
 from utils.clock import wall_clock
@@ -137,7 +137,7 @@ class Simulator:
         for server, _ in servers:
             await server.ready.wait()
         try:
-            with _stop_signals() as stopped:
+            with stop_signals() as stopped:
                 yield stopped
         finally:
             for server, _ in servers:
@@ -187,7 +187,7 @@ def open_world(options: Options) -> World:
 
 
 class _Server(uvicorn.Server):
-    """One port's server; signals are taken by `_stop_signals` for both."""
+    """One port's server; signals are taken by `stop_signals` for both."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -255,19 +255,6 @@ def _bound(port: int, option: str) -> socket.socket:
             f"Port {port} {why}: choose another with {option}, or 0 for any."
         ) from None
     return held
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    try:
-        yield stopped
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 async def _end_of(pid: int) -> None:

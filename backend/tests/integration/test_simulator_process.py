@@ -370,14 +370,21 @@ def test_exec_tells_how_a_program_ended(
     assert "Traceback" not in done.stderr
 
 
-def test_exec_passes_a_signal_on(environment: dict[str, str]) -> None:
-    waiting = "import sys, time; print('up', flush=True); time.sleep(600)"
-    command = [*SIMULATOR, "exec", *NOON, "--", sys.executable, "-c", waiting]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+@pytest.mark.parametrize("own", [True, False])
+def test_exec_passes_a_signal_on(
+    environment: dict[str, str], ready: dict[str, Any], tmp_path: Path, own: bool
+) -> None:
+    waiting = "import time; print('up', flush=True); time.sleep(20)"
+    against = NOON if own else ["--url", ready["http"]]
+    command = [*SIMULATOR, "exec", *against, "--", sys.executable, "-c", waiting]
+    private = environment | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=private) as process:
         assert process.stdout
         assert process.stdout.readline() == "up\n"
+        (folder,) = tmp_path.iterdir()  # with a token in it
         process.terminate()
         assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+        assert not folder.exists()
 
 
 def test_market_time_runs_and_tokens_live_on_the_walls_clock(environment: dict[str, str]) -> None:
