@@ -111,17 +111,22 @@ def environment_for(
     """
     port = urlsplit(status.https).port
     hosts = (*SCHWAB_HOSTS, *POLYGON_HOSTS)
+    # Most libraries read the name in small letters first.
+    without = filter(None, (inherited.get("no_proxy"), inherited.get("NO_PROXY")))
     own = {
         "PYTHONPATH": os.pathsep.join(
             filter(None, (str(REDIRECT), inherited.get("PYTHONPATH", "")))
         ),
         "SIMULATOR_HOSTS": ",".join(f"{host}=127.0.0.1:{port}" for host in hosts),
-        "NO_PROXY": ",".join(filter(None, (*hosts, "127.0.0.1", inherited.get("NO_PROXY", "")))),
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join([*hosts, "127.0.0.1", *without])),
         "SIMULATOR_URL": status.http,
         "SIMULATOR_TOKEN_FILE": str(token_file),
         "SCHWAB_APP_KEY": status.app_key,
         "SCHWAB_APP_SECRET": status.app_secret,
         "SCHWAB_CALLBACK_URL": status.callback_url,
+        # Programs of ours see whom they ask, and leave the real account's token alone.
+        "SCHWAB_BASE_URL": status.schwab,
+        "SCHWAB_TOKEN_FILE": str(token_file.with_name("schwab_token.json")),
     }
     trusting = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
     return dict(inherited) | own | dict.fromkeys(trusting, status.ca_bundle)
