@@ -33,7 +33,8 @@ from schwab_integration.replies import (
     Quotes,
 )
 from utils.clock import Clock, wall_clock
-from utils.http import HttpSession, Params, Patience, RateLimiter, Service
+from utils.http import HttpSession, Params, Patience, Service
+from utils.rate_limit import RateLimiter
 
 _PREFIX = "/marketdata/v1"
 

@@ -6,10 +6,9 @@ which turns an unwanted reply into one of the house's errors, or returns None to
 
 import logging
 import random
+import re
 import ssl
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +32,7 @@ from models.errors import (
     Unavailable,
 )
 from utils.logs import quiet_http
+from utils.rate_limit import RateLimiter
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Reply:
     def retry_after_s(self) -> float | None:
         """Seconds that `Retry-After` asks for (a number or an HTTP date), or None."""
         text = self.headers.get("retry-after", "").strip()
-        if text.replace(".", "", 1).isdigit():
+        if re.fullmatch(r"[0-9]+(\.[0-9]*)?", text):
             return float(text)
         try:
             until = parsedate_to_datetime(text)
@@ -139,51 +139,6 @@ class Patience:
     attempts: int = 4
     first_wait_s: float = 0.5
     longest_wait_s: float = 65.0
-
-
-class RateLimiter:
-    """At most `limit` requests in any window of `period_s`, shared by threads.
-
-    A window that slides, rather than a bucket that refills: a full bucket and its refill let
-    nearly twice the limit through in the first window.
-    """
-
-    def __init__(
-        self,
-        limit: int,
-        period_s: float = 60.0,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        if limit < 1:
-            message = f"a rate limit is at least 1 request, not {limit}"
-            raise ConfigError(message)
-        self._period = period_s
-        self._clock = clock
-        self._sleep = sleep
-        self._starts: deque[float] = deque([float("-inf")] * limit, maxlen=limit)
-        self._closed_until = float("-inf")
-        self._lock = threading.Lock()
-
-    def acquire(self) -> float:
-        """Wait for a turn.
-
-        Returns:
-            Seconds waited.
-        """
-        with self._lock:
-            now = self._clock()
-            turn = max(now, self._starts[0] + self._period, self._closed_until)
-            self._starts.append(turn)
-        if turn > now:
-            self._sleep(turn - now)
-        return turn - now
-
-    def close_for(self, seconds: float) -> None:
-        """Let nobody through for a while: the service said that its limit is reached."""
-        with self._lock:
-            self._closed_until = max(self._closed_until, self._clock() + seconds)
 
 
 def meaning(  # noqa: PLR0911 - one return a status

@@ -13,7 +13,8 @@ from schwab_integration.auth import SchwabAuth
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
 from schwab_integration.token_store import Token, TokenStore
-from utils.http import Patience, RateLimiter
+from utils.http import Patience
+from utils.rate_limit import RateLimiter
 
 DATA = Path(__file__).parents[1] / "data"
 NOW = datetime(2026, 11, 20, 20, 0, tzinfo=UTC)

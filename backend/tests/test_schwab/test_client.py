@@ -27,7 +27,8 @@ from schwab_integration.client import SchwabClient
 from schwab_integration.queries import ChainQuery, HistoryQuery
 from schwab_integration.refusals import TooBig
 from schwab_integration.token_store import TokenStore
-from utils.http import Patience, RateLimiter
+from utils.http import Patience
+from utils.rate_limit import RateLimiter
 
 QUOTE = b'{"QQQ":{"symbol":"QQQ","quote":{"lastPrice":500.0}}}'
 NOT_AUTHORIZED = json.dumps(
