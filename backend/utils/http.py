@@ -41,6 +41,9 @@ Params: TypeAlias = Mapping[str, str]
 
 _RETRYABLE = frozenset({408, 425, 500, 502, 503, 504})
 
+_LIMIT_PATIENCE = 30
+"""How many times longer to wait after a 429 that names no time: limits are counted by the minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -273,11 +276,11 @@ class HttpSession:
     def _pause(self, error: ProviderError, wait: float) -> float | None:
         """Return the seconds to wait before asking again, or None when that is too long."""
         longest = self._patience.longest_wait_s
+        named = error.retry_after_s if isinstance(error, RateLimited) else None
+        if isinstance(error, RateLimited) and named is None:
+            wait *= _LIMIT_PATIENCE
         pause = min(wait, longest) * (0.5 + random.random() / 2)  # noqa: S311 - spreads retries
-        if isinstance(error, RateLimited) and error.retry_after_s is not None:
-            if self._limiter:
-                self._limiter.close_for(min(error.retry_after_s, longest))
-            pause = max(pause, error.retry_after_s)
+        pause = max(pause, named or 0.0)
         return pause if pause <= longest else None
 
     def _once(self, request: Request) -> Reply:
@@ -287,6 +290,8 @@ class HttpSession:
         check = self.service.check
         what = str(request)
         error = check(what, reply) if check else meaning(self.service.provider, what, reply)
+        if isinstance(error, RateLimited) and error.retry_after_s and self._limiter:
+            self._limiter.close_for(min(error.retry_after_s, self._patience.longest_wait_s))
         if error:
             raise error
         return reply

@@ -119,6 +119,18 @@ def test_retry_after_is_obeyed(serve: Serve, answer: Any, fake_time: FakeTime) -
     assert fake_time.slept == [7.0]
 
 
+def test_a_limit_without_a_time_is_waited_out(
+    serve: Serve, answer: Any, fake_time: FakeTime
+) -> None:
+    """A window is a minute: asking again for three seconds would only be refused again."""
+    server = serve(lambda _: answer(status=429))
+    with session_to(server.url, fake_time) as session, pytest.raises(RateLimited):
+        session.get("/x")
+    assert len(server.received) == 4
+    assert sum(fake_time.slept) > 50
+    assert max(fake_time.slept) <= Patience().longest_wait_s
+
+
 def test_a_retry_after_beyond_patience_is_given_up(
     serve: Serve, answer: Any, fake_time: FakeTime
 ) -> None:
@@ -135,7 +147,8 @@ def test_retry_after_closes_the_limiter_for_everybody(
 ) -> None:
     server = serve(lambda _: answer(status=429, headers={"Retry-After": "30"}))
     limiter = RateLimiter(100, clock=fake_time.clock, sleep=fake_time.sleep)
-    session = HttpSession(Service(server.url, "acme"), limiter=limiter)
+    patience = Patience(attempts=1)  # the last attempt tells as much as the first
+    session = HttpSession(Service(server.url, "acme"), limiter=limiter, patience=patience)
     with session, pytest.raises(RateLimited):
         session.post("/x", b"")
     assert limiter.acquire() == 30
