@@ -50,9 +50,10 @@ _STALE_SHARE = 0.05  # and of the volatility
 _MOST_STALE = 0.15  # of the quotes
 _GUARD = 30.0  # how dear arbitrage is
 _GRID = np.sinh(np.linspace(-4.4, 4.4, 61))  # +-40 widths, and 0.15 apart at the money
-_PROOF = np.sinh(np.linspace(-7.0, 7.0, 701))
+_PROOF = np.sinh(np.linspace(-7.0, 7.0, 1401))
 _FAR_K = np.geomspace(0.15, 6.0, 12)
 """Beyond most quotes, where smiles must not cross either."""
+_PROOF_MARGIN = 2e-4
 _REPAIRS = 6
 _FIRST_CEILING = 2.0  # how dear crossing is at first: too dear at once, and the search is stuck
 _ZOOMS = 8
@@ -173,7 +174,7 @@ def _is_stale(middle: FloatArray, half: FloatArray) -> BoolArray:
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * _NEIGHBOURS + 1)
     usual = np.median(around, axis=1)
     stale: BoolArray = np.abs(middle - usual) > np.maximum(_STALE * half, _STALE_SHARE * usual)
-    return stale & (stale.mean() < _MOST_STALE)
+    return stale & bool(stale.mean() < _MOST_STALE)
 
 
 def _svi(p: FloatArray, task: _Task) -> Svi:
@@ -296,7 +297,7 @@ def _is_sound(smile: WingedSvi, task: _Task) -> bool:
     below = bool(np.all(smile.total_variance(task.ceiling_k) <= task.ceiling))
     near_bend = smile.core.m + smile.core.sigma * _PROOF
     places = np.concatenate([_PROOF * task.width, near_bend])
-    return below and bool(np.all(density_factor(smile, places) >= 0.0))
+    return below and bool(np.all(density_factor(smile, places) >= _PROOF_MARGIN))
 
 
 def _search(misfits: _Misfits, guard: float, start: FloatArray) -> FloatArray:

@@ -152,7 +152,7 @@ def quotes_of(smile: Svi, half_spread: float, noise: np.ndarray) -> QuotedSmile:
     steep=st.floats(0.1, 1.2),
     noise=st.lists(st.floats(-0.2, 0.2), min_size=12, max_size=40),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_fit_to_any_quotes_is_free_of_butterflies(
     years: float, vol: float, rho: float, steep: float, noise: list[float]
 ) -> None:
