@@ -1,7 +1,8 @@
 """Schwab as the product's source of market data: `ports.market_data.MarketData`."""
 
+import math
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
@@ -17,6 +18,7 @@ from schwab_integration.queries import MOST_SYMBOLS, QuoteField
 from schwab_integration.replies import Quote
 from utils.market_calendar import NEW_YORK, session_until
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FUNDS: Final = frozenset({"ETF", "ETN", "CEF"})
 
 
@@ -118,11 +120,7 @@ class SchwabMarketData:
 
 def _quote_row(ticker: str, found: Quote) -> dict[str, Any]:
     quote = found.quote
-    ms = quote.quote_time or quote.trade_time  # an index has trades alone
-    if not ms:
-        message = f"schwab's quote of {ticker} has no time"
-        raise BadReply(message, provider=PROVIDER, field="quoteTime")
-    ts = datetime.fromtimestamp(ms / 1000, UTC)
+    ts = _moment(ticker, quote.quote_time or quote.trade_time)  # an index has trades alone
     bid, bid_size = _side(quote.bid_price, quote.bid_size)
     ask, ask_size = _side(quote.ask_price, quote.ask_size)
     return {
@@ -131,8 +129,8 @@ def _quote_row(ticker: str, found: Quote) -> dict[str, Any]:
         "session": session_until(ts.astimezone(NEW_YORK).date()).day,
         "bid": bid,
         "ask": ask,
-        "last": quote.last_price or None,
-        "mark": quote.mark,
+        "last": _finite(quote.last_price) or None,
+        "mark": _finite(quote.mark),
         "bid_size": bid_size,
         "ask_size": ask_size,
         "volume": _whole(quote.total_volume),
@@ -149,7 +147,7 @@ def _underlying_row(ticker: str, found: Quote) -> dict[str, Any]:
         "asset_type": kind,
         "exchange": reference.exchange_name,
         "dividend_yield": None if facts is None else _fraction(facts.div_yield),
-        "dividend_amount": facts and facts.div_amount,
+        "dividend_amount": facts and _finite(facts.div_amount),
         "dividend_frequency": facts and _whole(facts.div_freq),
         "next_dividend_ex_date": facts and _date(facts.next_div_ex_date),
     }
@@ -157,17 +155,41 @@ def _underlying_row(ticker: str, found: Quote) -> dict[str, Any]:
 
 def _side(price: float | None, size: float | None) -> tuple[float | None, int | None]:
     """Return a side of a quote; 0 times 0 is no side."""
-    return (price, _whole(size)) if price or size else (None, None)
+    price = _finite(price)
+    return (price, _whole(size)) if price or _whole(size) else (None, None)
+
+
+def _moment(ticker: str, ms: float | None) -> datetime:
+    """Return the time of a quote.
+
+    Raises:
+        BadReply: There is none.
+    """
+    try:
+        return _EPOCH + timedelta(milliseconds=ms or math.nan)
+    except (OverflowError, ValueError):
+        message = f"schwab's quote of {ticker} has no time"
+        raise BadReply(message, provider=PROVIDER, field="quoteTime") from None
+
+
+def _finite(value: float | None) -> float | None:
+    """Return a number; Schwab writes NaN where it has none."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
+    known = _finite(value)
+    return None if known is None else round(known)
 
 
 def _fraction(percent: float | None) -> float | None:
-    return None if percent is None else percent / 100.0
+    known = _finite(percent)
+    return None if known is None else known / 100.0
 
 
 def _date(text: str | None) -> date | None:
-    """Read the day of `2024-11-12T05:00:00Z`, which is midnight in New York."""
-    return date.fromisoformat(text[:10]) if text else None
+    """Read the day of `2024-11-12T05:00:00Z`, which is midnight in New York; None for other text."""
+    try:
+        return date.fromisoformat((text or "")[:10])
+    except ValueError:
+        return None

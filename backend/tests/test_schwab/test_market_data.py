@@ -110,10 +110,29 @@ def test_many_tickers_are_many_requests(serve: Any, answer: Any, connect: Any) -
     assert len(server.received) == 2
 
 
-def test_a_quote_without_a_time(serve: Any, answer: Any, connect: Any) -> None:
-    server = serve(lambda _: answer(body=b'{"A":{"symbol":"A","quote":{"bidPrice":1}}}'))
+@pytest.mark.parametrize("time", [None, 0, "NaN", 1e20, 253402300800000])
+def test_a_quote_without_a_time(serve: Any, answer: Any, connect: Any, time: Any) -> None:
+    quote = {"bidPrice": 1, "quoteTime": time}
+    body = json.dumps({"A": {"symbol": "A", "quote": quote}}).encode()
+    server = serve(lambda _: answer(body=body))
     with pytest.raises(BadReply, match="no time"):
         SchwabMarketData(connect(server.url)).quotes(["A"])
+
+
+def test_what_is_no_number_or_day_is_null(serve: Any, answer: Any, connect: Any) -> None:
+    names = ("bidPrice", "bidSize", "askSize", "lastPrice", "mark", "totalVolume")
+    quote = dict.fromkeys(names, "NaN") | {"askPrice": 5.0, "quoteTime": 1729295935436}
+    facts = {"nextDivExDate": "n/a", "divYield": "NaN", "divAmount": "NaN", "divFreq": "NaN"}
+    node = {"symbol": "A", "quote": quote, "fundamental": facts}
+    server = serve(lambda _: answer(body=json.dumps({"A": node}).encode()))
+    market = SchwabMarketData(connect(server.url))
+    row = market.quotes(["A"]).row(0, named=True)
+    empty = ("bid", "bid_size", "ask_size", "last", "mark", "volume")
+    assert {name: row[name] for name in empty} == dict.fromkeys(empty)
+    assert row["ask"] == 5.0
+    known = market.underlyings(["A"], now=NOW).row(0, named=True)
+    dividends = [known[name] for name in known if "dividend" in name]
+    assert dividends == [None] * 4
 
 
 def test_it_says_what_it_is(market: SchwabMarketData) -> None:
