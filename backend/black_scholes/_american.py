@@ -1,5 +1,7 @@
 """American options in flat columns: which rows need which method, and the methods put together."""
 
+# ruff: noqa: PLR0913, PLR0917 - the formulas have that many variables
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -133,15 +135,36 @@ def _with_premium(
     premium, delta, gamma, edge = (np.empty(some.spot.size) for _ in range(4))
     sizes = np.empty((0, scheme.nodes.size))
     _boundary.premium_block(*some, *scheme, premium, delta, gamma, edge, sizes)
-    value, value_delta, value_gamma = (column[where] for column in european[:3])
-    side = np.where(some.is_call, 1.0, -1.0)
-    held = side * (some.spot - edge) < 0
+    columns = [column[where] for column in european]
+    return combine(some, columns, premium, delta, gamma, edge)
+
+
+def combine(
+    rows: Rows,
+    european: list[FloatArray],
+    premium: FloatArray,
+    delta: FloatArray,
+    gamma: FloatArray,
+    edge: FloatArray,
+) -> _Columns:
+    """Put European values and early-exercise premiums together.
+
+    Args:
+        rows: The options.
+        european: Price, delta and gamma, and whatever else comes after them.
+        premium: Early-exercise premium, dollars.
+        delta: Of the premium.
+        gamma: Of the premium.
+        edge: Spot from which on exercise is due now, NaN where it never is.
+    """
+    side = np.where(rows.is_call, 1.0, -1.0)
+    held = ~(side * (rows.spot - edge) >= 0)
     # Never below either floor, whatever the scheme's error.
-    total = np.maximum(value + premium, some.intrinsic)
+    total = np.maximum(european[0] + premium, rows.intrinsic)
     return (
-        np.where(held, total, some.intrinsic),
-        np.where(held, value_delta + delta, side),
-        np.where(held, value_gamma + gamma, 0.0),
+        np.where(held, total, rows.intrinsic),
+        np.where(held, european[1] + delta, side),
+        np.where(held, european[2] + gamma, 0.0),
         held,
     )
 

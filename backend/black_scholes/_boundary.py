@@ -45,7 +45,7 @@ _LEAST_WIDTH = 1e-7  # vol sqrt(T) below which there is no diffusion to speak of
 
 
 @kernel
-def _prepare(
+def prepare(
     spot: FloatArray,
     strike: FloatArray,
     years: FloatArray,
@@ -113,45 +113,58 @@ def _guess(
 
 
 @kernel
-def _add_premium(
+def measure(x: FloatArray, v: FloatArray, log_x: FloatArray, measures: FloatArray) -> None:
+    """Fill ln(spot/X), 1/v and 1/spot, once for all points of the premium's quadrature."""
+    distance, per_width, per_spot = measures[0], measures[1], measures[2]
+    for i in range(x.size):
+        distance[i] = log_ratio(x[i], 1.0) - log_x[i]
+        per_width[i] = 1.0 / v[i]
+        per_spot[i] = 1.0 / x[i]
+
+
+@kernel
+def add_premium(
     x: FloatArray,
     t: FloatArray,
     r: FloatArray,
     q: FloatArray,
     v: FloatArray,
-    log_x: FloatArray,
     s: float,
     weight: float,
     mixed: FloatArray,
+    distance: FloatArray,
+    per_width: FloatArray,
+    per_spot: FloatArray,
     value: FloatArray,
     slope: FloatArray,
     bend: FloatArray,
 ) -> None:
     """Add one quadrature point to the premium and to its derivatives by spot."""
+    square, factor, per_s = s * s, 2.0 * s * weight, 1.0 / s
     for i in range(x.size):
-        lag = t[i] * (s * s)
-        width = v[i] * s
+        lag = t[i] * square
         size = np.sqrt(select(mixed[i] > 0.0, mixed[i], 0.0))
-        inverse = 1.0 / width
-        middle = (log_ratio(x[i], 1.0) - log_x[i] + size + (r[i] - q[i]) * lag) * inverse
-        d2 = middle - 0.5 * width
-        d1 = middle + 0.5 * width
+        inverse = per_width[i] * per_s
+        middle = (distance[i] + size + (r[i] - q[i]) * lag) * inverse
+        half = 0.5 * (v[i] * s)
+        d2 = middle - half
+        d1 = middle + half
         low, low_density = normal(-d2)
         high, high_density = normal(-d1)
-        measure = 2.0 * s * weight * t[i]
-        up = r[i] * measure * exp(-r[i] * lag)
-        down = q[i] * measure * exp(-q[i] * lag)
-        per_spot = inverse / x[i]
+        share = factor * t[i]
+        up = r[i] * share * exp(-r[i] * lag)
+        down = q[i] * share * exp(-q[i] * lag)
+        steep = inverse * per_spot[i]
         value[i] += up * low - down * (x[i] * high)
-        slope[i] += down * (high_density * inverse - high) - up * (low_density * per_spot)
-        bend[i] += per_spot * (
-            up * low_density * (d2 * inverse + 1.0) / x[i]
+        slope[i] += down * (high_density * inverse - high) - up * (low_density * steep)
+        bend[i] += steep * (
+            up * low_density * (d2 * inverse + 1.0) * per_spot[i]
             - down * high_density * (d1 * inverse - 1.0)
         )
 
 
 @kernel
-def _close_premium(
+def close_premium(
     spot: FloatArray,
     strike: FloatArray,
     is_call: BoolArray,
@@ -353,7 +366,7 @@ def premium_block(
         x, t, r, q = state[0], state[1], state[2], state[3]
         v, log_x, live = state[4], state[5], state[6]
         value, slope, bend = result[0], result[1], result[2]
-        _prepare(
+        prepare(
             spot[start:stop],
             strike[start:stop],
             years[start:stop],
@@ -392,14 +405,28 @@ def premium_block(
                 # Convergence is quadratic: what is left is about the square of this change.
                 if point.max() < tolerance:
                     break
+            measure(x, v, log_x, sums)
             for k in range(end_points.size):
                 mix(end_mixing[k], sizes, point)
-                _add_premium(
-                    x, t, r, q, v, log_x, end_points[k], end_weights[k], point, value, slope, bend
+                add_premium(
+                    x,
+                    t,
+                    r,
+                    q,
+                    v,
+                    end_points[k],
+                    end_weights[k],
+                    point,
+                    sums[0],
+                    sums[1],
+                    sums[2],
+                    value,
+                    slope,
+                    bend,
                 )
         else:
             sizes[:, :] = 0.0
-        _close_premium(
+        close_premium(
             spot[start:stop],
             strike[start:stop],
             is_call[start:stop],

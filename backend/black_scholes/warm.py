@@ -6,6 +6,7 @@ import numpy as np
 
 from black_scholes import american, calculator, implied_vol
 from black_scholes._jit import cache_folder
+from black_scholes.exercise_table import ExerciseTable
 
 
 def warm() -> None:
@@ -19,6 +20,8 @@ def warm() -> None:
     implied_vol.implied_volatility(prices, *market, 0.01, is_call=calls)
     american.implied_volatility(prices + 0.1, *market, 0.01, is_call=calls)
     american.price(*market, 0.2, 0.0, is_call=calls, dividends=[(0.1, 1.0)])
+    table = ExerciseTable((0.4, 0.6), 0.04, 0.01)
+    table.greeks(100.0, strikes, 0.5, 0.2, is_call=calls)
     american.exercise_boundary(strikes, 0.5, 0.04, 0.2, 0.01, is_call=calls)
 
 
