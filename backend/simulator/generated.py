@@ -1,7 +1,7 @@
 """The generated world: any ticker, any session, by a seeded process.
 
 The same (seed, ticker, instant) has the same answer in whatever order and from whatever process it
-is asked: every random number is drawn by name (`simulator.draws`), and the caches only save time.
+is asked: every random number is drawn by name (`black_scholes.synthetic.draws`), and the caches only save time.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from black_scholes.synthetic.chains import chain
+from black_scholes.synthetic.clock import all_sessions, session_numbers
+from black_scholes.synthetic.market import interest_rate, market_of
+from black_scholes.synthetic.names import EXCHANGE_NAMES, NOT_OPTIONABLE, is_known, name_of
+from black_scholes.synthetic.profiles import KNOWN, dividends_of, profile_of
+from black_scholes.synthetic.schema import CHAIN_SCHEMA
 from models.symbols import INDICES
 from simulator.clock import NOW, parse_start
-from simulator.daily_path import all_sessions, session_numbers
 from simulator.generated_bars import daily_frame, minute_frame
 from simulator.generated_quote import quote_at
-from simulator.listing import EXCHANGE_NAMES, NOT_OPTIONABLE, is_known, name_of
-from simulator.option_chain import chain
-from simulator.option_terms import interest_rate
 from simulator.periods import DAILY_EVERY, empty_bars, periods
-from simulator.profiles import KNOWN, dividends_of, profile_of
-from simulator.world import CHAIN_SCHEMA, Instrument, UnderlyingQuote
+from simulator.world import Instrument, UnderlyingQuote
 from utils.market_calendar import NEW_YORK, extended_hours, is_session, last_session, session
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class GeneratedWorld:
             return pl.DataFrame(schema=CHAIN_SCHEMA)
         first = max(first_expiration, now.astimezone(NEW_YORK).date(), _FIRST_EXPIRATION)
         number = session_numbers()[last_session(now).day]
-        return chain(self._seed, ticker, number, now, (first, last_expiration))
+        return chain(market_of(self._seed, ticker), number, now, (first, last_expiration))
 
     def interest_rate(self, now: datetime) -> float:
         """Return the short rate of the day, near 4 %."""

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from simulator.daily_path import all_sessions, session_numbers
-from simulator.intraday import MINUTE, SessionMinutes, regular_minutes, session_minutes
-from simulator.world import BAR_SCHEMA, TIME
+from black_scholes.synthetic.clock import all_sessions, session_numbers
+from black_scholes.synthetic.minutes import MINUTE, SessionMinutes, regular_minutes, session_minutes
+from black_scholes.synthetic.schema import TIME
+from simulator.world import BAR_SCHEMA
 from utils.market_calendar import NEW_YORK, session_until
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from simulator.draws import Floats
+    from black_scholes.synthetic.draws import Floats
 
 _DAY = timedelta(days=1)
 

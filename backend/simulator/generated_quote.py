@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from black_scholes.synthetic.clock import all_sessions
+from black_scholes.synthetic.draws import digest, uniforms
+from black_scholes.synthetic.minutes import MINUTE, SessionMinutes, session_minutes
+from black_scholes.synthetic.profiles import profile_of
 from models.symbols import INDICES
-from simulator.daily_path import all_sessions
-from simulator.draws import digest, uniforms
 from simulator.generated_bars import Bar, bar_until, daily_bar, volume_until
-from simulator.intraday import MINUTE, SessionMinutes, session_minutes
-from simulator.profiles import profile_of
 from simulator.world import UnderlyingQuote
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from simulator.draws import Floats
+    from black_scholes.synthetic.draws import Floats
 
 _YEAR_SESSIONS = 252
 _LIQUID_SHARES = 20e6
@@ -32,7 +32,7 @@ def quote_at(seed: int, ticker: str, number: int, now: datetime) -> UnderlyingQu
     Args:
         seed: The world's.
         ticker: Underlying.
-        number: The session's number in `simulator.daily_path.all_sessions`, not the first.
+        number: The session's number in `black_scholes.synthetic.clock.all_sessions`, not the first.
         now: The instant, at or after the session's first minute.
     """
     minutes, hours = session_minutes(seed, ticker, number), all_sessions()[number]

@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from black_scholes.synthetic.names import EXCHANGE_NAMES, name_of
+from black_scholes.synthetic.pricing import Terms, greeks_frame, quoted_vol
+from black_scholes.synthetic.schema import CHAIN_SCHEMA, TIME, Dividend
 from models.symbols import roots_of_underlying, underlying_of_root
-from simulator.listing import EXCHANGE_NAMES, name_of
 from simulator.periods import DAILY_EVERY, OHLCV, empty_bars, periods
-from simulator.pricing import Terms, greeks_frame, quoted_vol
 from simulator.recorded_chain import MINUTE, RecordedOptions
 from simulator.recorded_files import RecordedFolder
 from simulator.recorded_quote import newest_sides, quote_from_bars, quote_from_options
-from simulator.world import BAR_SCHEMA, CHAIN_SCHEMA, TIME, Dividend, Instrument, UnderlyingQuote
+from simulator.world import BAR_SCHEMA, Instrument, UnderlyingQuote
 from utils.market_calendar import (
     NEW_YORK,
     Session,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from black_scholes.synthetic.schema import TIME
 from models.symbols import exercise_style_of, settlement_of
-from simulator.world import TIME
 from utils.market_calendar import expirations
 
 if TYPE_CHECKING:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import polars as pl
 
+from black_scholes.synthetic.schema import TIME
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-TIME = pl.Datetime("us", "UTC")
+    from black_scholes.synthetic.schema import Dividend
 
 BAR_SCHEMA: dict[str, pl.DataType] = {
     "ts": TIME,
@@ -28,55 +30,6 @@ BAR_SCHEMA: dict[str, pl.DataType] = {
 }
 """Columns of `World.bars`: `ts` is the bar's start (of a daily bar the session's open, of a weekly
 or monthly bar the open of its first session), prices in USD, volume in shares."""
-
-CHAIN_SCHEMA: dict[str, pl.DataType] = {
-    "occ_symbol": pl.String(),  # 21 characters
-    "root": pl.String(),
-    "expiration": pl.Date(),
-    "strike": pl.Float64(),
-    "right": pl.String(),  # C or P
-    "bid": pl.Float64(),  # null: nobody bids
-    "ask": pl.Float64(),  # null: nobody offers
-    "last": pl.Float64(),  # null: never traded, as far as the world knows
-    "mark": pl.Float64(),  # mid of bid and ask; a missing bid counts as 0
-    "bid_size": pl.Int64(),
-    "ask_size": pl.Int64(),
-    "last_size": pl.Int64(),
-    "volume": pl.Int64(),  # contracts, this session so far
-    "open_interest": pl.Int64(),  # of the previous session's close; null: not known
-    "high": pl.Float64(),  # of this session's trades; null: none yet
-    "low": pl.Float64(),
-    "open": pl.Float64(),
-    "close": pl.Float64(),  # of the previous session; null: not known
-    "quote_at": TIME,
-    "trade_at": TIME,  # null: never traded, as far as the world knows
-    "iv": pl.Float64(),  # 0.20 = 20 %; null where the quote implies none
-    "delta": pl.Float64(),
-    "gamma": pl.Float64(),
-    "theta": pl.Float64(),  # USD a calendar day
-    "vega": pl.Float64(),  # USD a volatility point
-    "rho": pl.Float64(),  # USD a percentage point of the rate
-    "multiplier": pl.Float64(),
-    "exercise_style": pl.String(),  # A American, E European
-    "settlement": pl.String(),  # AM or PM
-    "expiration_type": pl.String(),  # S standard, W weekly, M end of month, Q quarterly
-}
-"""Columns of `World.chain`, one row a contract, sorted by expiration, root, strike, right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dividend:
-    """One cash dividend.
-
-    Attributes:
-        ex_date: First session without it.
-        pay_date: When it is paid.
-        amount: USD a share.
-    """
-
-    ex_date: date
-    pay_date: date
-    amount: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +178,7 @@ class World(Protocol):
     def chain(
         self, ticker: str, now: datetime, first_expiration: date, last_expiration: date
     ) -> pl.DataFrame:
-        """Return the chain as it stands at `now`, as `CHAIN_SCHEMA`; outside trading hours the last.
+        """Return the chain as it stands at `now`, as `black_scholes.synthetic.schema.CHAIN_SCHEMA`; outside trading hours the last.
 
         Expired contracts are not in it: an expiration is listed until the end of its day, New York.
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from simulator.world import BAR_SCHEMA, CHAIN_SCHEMA, Dividend, Instrument, UnderlyingQuote
+from black_scholes.synthetic.schema import CHAIN_SCHEMA, Dividend
+from simulator.world import BAR_SCHEMA, Instrument, UnderlyingQuote
 from utils.market_calendar import NEW_YORK, extended_hours, sessions
 
 if TYPE_CHECKING:

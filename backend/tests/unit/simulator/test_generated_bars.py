@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from simulator.daily_path import all_sessions, daily_path, session_numbers
+from black_scholes.synthetic.clock import all_sessions, session_numbers
+from black_scholes.synthetic.paths import daily_path
+from black_scholes.synthetic.profiles import ANCHOR, profile_of
 from simulator.generated import GeneratedWorld
-from simulator.profiles import ANCHOR, profile_of
 from simulator.world import BAR_SCHEMA
 from utils.market_calendar import NEW_YORK, session, sessions
 

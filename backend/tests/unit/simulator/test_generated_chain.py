@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -11,16 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.daily_path import all_sessions, session_numbers
+from black_scholes.synthetic.chains import option_session
+from black_scholes.synthetic.checks import arbitrage
+from black_scholes.synthetic.clock import all_sessions, session_numbers
+from black_scholes.synthetic.ladders import listed
+from black_scholes.synthetic.market import market_of, since_1970
+from black_scholes.synthetic.moving_surface import surface_of
+from black_scholes.synthetic.profiles import profile_of
+from black_scholes.synthetic.quotes import ticks
+from black_scholes.synthetic.schema import CHAIN_SCHEMA
+from black_scholes.synthetic.worth import STATE_ROWS, Rows, Worth
 from simulator.generated import GeneratedWorld
-from simulator.intraday import session_minutes
-from simulator.ladder import listed
-from simulator.option_quotes import ticks
-from simulator.option_terms import Contracts, Worth, contracts, since_1970, worth
-from simulator.profiles import profile_of
-from simulator.surface import surface_of
-from simulator.world import CHAIN_SCHEMA
 from utils.market_calendar import NEW_YORK, dte, session, sessions
+
+if TYPE_CHECKING:
+    from black_scholes.synthetic.contracts import Contracts
 
 SEED = 7
 FRIDAY = date(2026, 11, 20)
@@ -44,20 +50,21 @@ def chain(world: GeneratedWorld) -> pl.DataFrame:
     return world.chain("QQQ", NOON, FRIDAY, FRIDAY + timedelta(days=45))
 
 
-def theory(ticker: str, now: datetime, last: date = FAR) -> tuple[Contracts, Worth]:
-    """Return all contracts of a session and what they are worth at an instant of it."""
-    day = now.astimezone(NEW_YORK).date()
-    number = session_numbers()[day]
-    those = contracts(SEED, ticker, number, day, last)
-    assert those is not None
-    instants = np.full(len(those.strike), since_1970(now))
-    return those, worth(SEED, ticker, session_minutes(SEED, ticker, number), those, instants)
+class Theory(NamedTuple):
+    """All contracts of a session and what they are worth at an instant of it."""
+
+    those: Contracts
+    rows: Rows
+    worth: Worth
 
 
-def discounts(worths: Worth) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a dollar and a share at expiration are worth today."""
-    years = worths.terms.years
-    return np.exp(-worths.terms.rate * years), np.exp(-worths.terms.dividend_yield * years)
+def theory(ticker: str, now: datetime) -> Theory:
+    session_of = option_session(
+        market_of(SEED, ticker), session_numbers()[now.astimezone(NEW_YORK).date()]
+    )
+    assert session_of is not None
+    worth, _ = session_of.market_at(since_1970(now))
+    return Theory(session_of.contracts, session_of.rows, worth)
 
 
 INSTANTS = st.builds(
@@ -70,45 +77,29 @@ INSTANTS = st.builds(
 @settings(max_examples=25, deadline=None)
 @given(INSTANTS, st.sampled_from(("QQQ", "SPX", "TSLA", "ABC")))
 def test_theoretical_prices_have_no_arbitrage(now: datetime, ticker: str) -> None:
-    those, worths = theory(ticker, now)
-    dollar, share = discounts(worths)
-    forward_now = worths.spot * share
-    for group in range(len(those.expirations)):
-        for right in (True, False):
-            rows = np.flatnonzero((those.group == group) & (those.is_call == right))
-            strike, price = those.strike[rows], worths.price[rows]
-            slope = np.diff(price) / np.diff(strike)
-            american = those.american[rows[0]]
-            limit = 1.0 if american else dollar[rows[0]]
-            sign = -1 if right else 1
-            # Vertical: a higher strike costs less for calls, more for puts, by at most its value.
-            assert (sign * slope >= -1e-9).all()
-            assert (sign * slope <= limit + 1e-9).all()
-            # Butterfly: convex in strike.
-            assert (np.diff(slope) >= -1e-9).all()
-            exercised = (worths.spot - those.strike if right else those.strike - worths.spot)[rows]
-            assert (price >= -1e-12).all()
-            assert (price <= (forward_now if right else those.strike)[rows] + 1e-9).all()
-            assert not american or (price >= exercised - 1e-9).all()
+    found = theory(ticker, now)
+    for rule, broken in arbitrage(found.rows, found.worth).items():
+        assert broken.count == 0, (rule, broken)
 
 
 @settings(max_examples=25, deadline=None)
 @given(INSTANTS, st.sampled_from(("QQQ", "SPX", "TSLA", "ABC")))
 def test_total_variance_rises_with_the_expiration(now: datetime, ticker: str) -> None:
-    those, worths = theory(ticker, now)
-    dollar, share = discounts(worths)
-    forward = worths.spot * share / dollar
+    found = theory(ticker, now)
+    states = dict(zip(STATE_ROWS, found.worth.states, strict=True))
     log_moneyness = np.linspace(-1.5, 1.5, 61)
     surface = surface_of(ticker)
-    order = np.argsort([each.settles - 0.78 * each.opening for each in those.expirations])
+    order = np.argsort([each.settles - 0.78 * each.opening for each in found.those.expirations])
     slices = []
     for group in order:
-        row = np.flatnonzero(those.group == group)[0]
-        theta = (worths.width[row] / worths.spot[row]) ** 2
+        row = found.rows.first[group]
+        theta = states["theta"][group]
         slices.append(surface.total_variance(np.array(theta), log_moneyness))
         # The quoted volatility is the surface's.
-        own = surface.total_variance(np.array(theta), np.log(those.strike[row] / forward[row]))
-        assert worths.vol[row] ** 2 * worths.terms.years[row] == pytest.approx(float(own))
+        k = np.log(found.those.strike[row] / states["forward"][group])
+        own = surface.total_variance(np.array(theta), k)
+        variance = found.worth.vol[row] ** 2 * states["years"][group]
+        assert variance == pytest.approx(float(own))
     assert (np.diff(np.stack(slices), axis=0) >= -1e-12).all()
 
 
@@ -127,16 +118,15 @@ def test_the_density_is_positive_on_a_dense_grid(ticker: str) -> None:
 
 
 def test_put_call_parity_of_european_options_is_exact() -> None:
-    those, worths = theory("SPX", NOON)
-    dollar, share = discounts(worths)
-    call, put = slice(0, None, 2), slice(1, None, 2)
-    gap = worths.price[call] - worths.price[put]
-    value = worths.spot[call] * share[call] - those.strike[call] * dollar[call]
+    found = theory("SPX", NOON)
+    _, forward, discount = found.worth.states[:3, found.those.group]
+    gap = found.worth.price[::2] - found.worth.price[1::2]
+    value = (discount * (forward - found.those.strike))[::2]
     assert np.abs(gap - value).max() < 1e-8
 
 
 def test_quoted_parity_holds_within_the_spreads(chain: pl.DataFrame, world: GeneratedWorld) -> None:
-    """Near the money, where early exercise is worth nothing here."""
+    """American options: S - PV(D) - K <= C - P <= S - K e^(-rT)."""
     quote = world.quote("QQQ", NOON)
     assert quote is not None
     keys = ["expiration", "strike"]
@@ -145,9 +135,10 @@ def test_quoted_parity_holds_within_the_spreads(chain: pl.DataFrame, world: Gene
     near = calls.join(puts, on=keys).filter((pl.col("strike") / quote.last - 1).abs() < 0.02)
     years = np.array([(each - FRIDAY).days + 4 / 24 for each in near["expiration"]]) / 365
     rate, dividends = world.interest_rate(NOON), profile_of("QQQ").dividend_yield
-    value = quote.last * np.exp(-dividends * years) - near["strike"] * np.exp(-rate * years)
-    assert (near["bid"] - near["put_ask"] <= value + 0.02).all()
-    assert (near["ask"] - near["put_bid"] >= value - 0.02).all()
+    most = quote.last - near["strike"] * np.exp(-rate * years)
+    least = quote.last * (1 - dividends * years) - near["strike"]
+    assert (near["bid"] - near["put_ask"] <= most + 0.02).all()
+    assert (near["ask"] - near["put_bid"] >= least - dividends * quote.last / 4 - 0.02).all()
 
 
 @pytest.mark.parametrize("ticker", ["QQQ", "SPX", "AAPL", "ABC"])
@@ -239,7 +230,7 @@ def test_strikes_never_vanish_while_they_are_listed() -> None:
     number = session_numbers()[FRIDAY]
     known: dict[tuple[str, date], set[float]] = {}
     for each in range(number - 60, number + 1):
-        for found in listed(SEED, "QQQ", each):
+        for found in listed(market_of(SEED, "QQQ"), each):
             key = (found.root, found.expiration.day)
             strikes = set(found.strikes.tolist())
             assert known.get(key, set()) <= strikes

@@ -14,15 +14,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from simulator import (
-    daily_path,
+from black_scholes.synthetic import (
+    chains,
+    contracts,
     draws,
-    generated_bars,
-    intraday,
-    ladder,
-    option_chain,
-    option_terms,
+    ladders,
+    market,
+    minutes,
+    paths,
 )
+from simulator import generated_bars
 from simulator.generated import GeneratedWorld
 
 BACKEND = Path(__file__).parents[3]
@@ -74,7 +75,7 @@ def answers(seed: int, questions: tuple[str, ...]) -> dict[str, str]:
 @pytest.fixture
 def _forgetful() -> None:
     """Empty every cache of the generated world, so that a test does not read its own answers."""
-    for module in (daily_path, generated_bars, intraday, ladder, option_chain, option_terms):
+    for module in (paths, generated_bars, minutes, ladders, chains, contracts, market):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

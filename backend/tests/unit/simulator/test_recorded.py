@@ -11,9 +11,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from black_scholes.synthetic.schema import CHAIN_SCHEMA
 from models.errors import ConfigError, DataError
 from simulator.recorded import SHIPPED, RecordedWorld
-from simulator.world import BAR_SCHEMA, CHAIN_SCHEMA
+from simulator.world import BAR_SCHEMA
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:

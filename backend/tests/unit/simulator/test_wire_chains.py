@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from black_scholes.synthetic.schema import CHAIN_SCHEMA
 from simulator import schwab_facts as facts
 from simulator.chain_query import MONTHS, ChainQuery
 from simulator.schwab_market_data import MarketData
 from simulator.wire_chains import ChainScene, chain_reply, contract_columns, expirations_reply
 from simulator.wire_errors import Refusal
-from simulator.world import CHAIN_SCHEMA
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:

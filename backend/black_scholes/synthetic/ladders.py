@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from black_scholes.synthetic.clock import all_sessions, session_numbers
+from black_scholes.synthetic.profiles import profile_of
 from models.symbols import INDICES, roots_of_underlying
-from simulator.daily_path import all_sessions, daily_path, session_numbers
-from simulator.profiles import profile_of
 from utils.market_calendar import FIRST_DAY, expirations, last_trading_session, next_session
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from simulator.draws import Floats
+    from black_scholes.synthetic.draws import Floats
+    from black_scholes.synthetic.market import Market
     from utils.market_calendar import Expiration
 
 _LONGEST = 930
@@ -70,8 +71,9 @@ class Listed:
 
 
 @lru_cache(maxsize=256)
-def listed(seed: int, ticker: str, number: int) -> tuple[Listed, ...]:
-    """Return all expirations of a ticker that trade in a session, by day, with their strikes."""
+def listed(market: Market, number: int) -> tuple[Listed, ...]:
+    """Return all expirations of a market that trade in a session, by day, with their strikes."""
+    ticker = market.ticker
     day = all_sessions()[number].day
     found = []
     for root in roots_of_underlying(ticker):
@@ -83,7 +85,7 @@ def listed(seed: int, ticker: str, number: int) -> tuple[Listed, ...]:
             numbers = session_numbers()
             opening = each.settlement == "AM" and each.day in numbers
             settles = numbers[each.day if opening else last]
-            strikes = _strikes(seed, ticker, each, lead, number)
+            strikes = _strikes(market, each, lead, number)
             found.append(Listed(root, each, numbers[last], settles, opening, lead, strikes))
     return tuple(sorted(found, key=lambda each: (each.expiration.day, each.root)))
 
@@ -108,10 +110,10 @@ def _lead(ticker: str, expiration: Expiration) -> int:
     return 105
 
 
-def _strikes(seed: int, ticker: str, expiration: Expiration, lead: int, number: int) -> Floats:
+def _strikes(market: Market, expiration: Expiration, lead: int, number: int) -> Floats:
     """Return the strikes of an expiration in a session: a fine ladder inside a wide one."""
     listing = _first_session(expiration.day - timedelta(days=lead))
-    closes = daily_path(seed, ticker).close
+    ticker, closes = market.ticker, market.path.close
     vol = profile_of(ticker).vol
     fine, wide = _steps(ticker, math.exp(closes[listing - 1]))
     reach = min(

@@ -1,4 +1,4 @@
-"""The one place of this package that prices options, on the kernels of `black_scholes`."""
+"""What a quote implies: volatility and greeks of contracts, as chains show them."""
 
 from __future__ import annotations
 
@@ -41,25 +41,6 @@ class Terms:
     dividend_yield: Floats | float
 
 
-def option_price(terms: Terms, spot: Floats | float, vol: Floats) -> Floats:
-    """Return theoretical prices in dollars.
-
-    American contracts are worth their European price, or what exercise at once gives where that is
-    more: a lower bound of the true price, which has no arbitrage against the underlying.
-    """
-    price = calculator.price(
-        spot,
-        terms.strike,
-        terms.years,
-        terms.rate,
-        vol,
-        terms.dividend_yield,
-        is_call=terms.is_call,
-    )
-    exercised = np.where(terms.is_call, spot - terms.strike, terms.strike - spot)
-    return np.where(terms.american, np.maximum(price, exercised), price)
-
-
 def quoted_vol(terms: Terms, spot: float, mark: Floats) -> Floats:
     """Return the volatility that each mark implies, NaN where it implies none."""
     return implied_volatility(
@@ -74,7 +55,7 @@ def quoted_vol(terms: Terms, spot: float, mark: Floats) -> Floats:
 
 
 def greeks_frame(terms: Terms, spot: Floats | float, vol: Floats) -> pl.DataFrame:
-    """Return iv, delta, gamma, theta, vega and rho as `simulator.world.CHAIN_SCHEMA` has them.
+    """Return iv, delta, gamma, theta, vega and rho as `CHAIN_SCHEMA` has them.
 
     All are null where the volatility is NaN or no time is left.
     """

@@ -1,4 +1,4 @@
-"""The generated world from minute to minute.
+"""Generated prices from minute to minute.
 
 A session's regular minutes are a Brownian bridge between the open and the close of the daily path,
 run on a clock that is fast at the open and at the close; a minute's high and low are drawn from the
@@ -16,15 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from black_scholes.synthetic.clock import SESSIONS_A_YEAR, all_sessions, variance_clock
+from black_scholes.synthetic.draws import Floats, stream
+from black_scholes.synthetic.paths import daily_path
+from black_scholes.synthetic.profiles import profile_of
 from models.symbols import INDICES
-from simulator.daily_path import (
-    OVERNIGHT_SHARE,
-    SESSIONS_A_YEAR,
-    all_sessions,
-    daily_path,
-)
-from simulator.draws import Floats, stream
-from simulator.profiles import profile_of
 from utils.market_calendar import REGULAR_MINUTES, extended_hours
 
 if TYPE_CHECKING:
@@ -162,9 +158,10 @@ def regular_minutes(seed: int, ticker: str, number: int) -> Stretch:
     draws = stream(seed, "minutes", driver, hours.day).standard_normal((_DRAWS, count))
     market = _market_moves(seed, number)
     moves = profile.market * market + math.sqrt(1 - profile.market**2) * draws[0]
-    weights = _variance_weights(count) * np.exp(0.8 * _smooth(draws[1], 15) + 0.5 * draws[2])
+    weights = variance_weights(count) * np.exp(0.8 * _smooth(draws[1], 15) + 0.5 * draws[2])
     weights /= weights.sum()
-    sigma = math.sqrt(1 - OVERNIGHT_SHARE) * path.vol[number] / math.sqrt(SESSIONS_A_YEAR)
+    hours_share = variance_clock(driver).hours[number]
+    sigma = math.sqrt(hours_share / SESSIONS_A_YEAR) * path.vol[number]
     elapsed = np.cumsum(weights)
     elapsed[-1] = 1.0
     log_path = _bridge((path.open[number], path.close[number]), sigma, weights, moves)
@@ -274,7 +271,7 @@ def _smooth(values: Floats, length: int) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _variance_weights(count: int) -> Floats:
+def variance_weights(count: int) -> Floats:
     """Return how much each regular minute moves: most at the open, least at midday."""
     minute = np.arange(count)
     return 0.6 + 3.2 * np.exp(-minute / 18) + 0.9 * np.exp((minute - count) / 30)

@@ -1,4 +1,4 @@
-"""How each underlying of the generated world behaves: level, volatility, turnover, dividends."""
+"""How each underlying of the generated markets behaves: level, volatility, turnover, dividends."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
-from simulator.draws import digest
-from simulator.listing import NAMES
-from simulator.world import Dividend
+from black_scholes.synthetic.draws import digest
+from black_scholes.synthetic.schema import Dividend
 from utils.market_calendar import next_session, third_friday
 
 ANCHOR = date(2025, 11, 21)
@@ -94,11 +93,6 @@ def profile_of(ticker: str) -> Profile:
         contracts=shares / 2_000,
         drift=0.05,
     )
-
-
-def is_fund_or_index(ticker: str) -> bool:
-    """Return whether the ticker is a fund or an index, whose smile is steeper than a company's."""
-    return ticker in NAMES and NAMES[ticker].asset_type != "EQUITY"
 
 
 @lru_cache(maxsize=64)

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from simulator.daily_path import SESSIONS_A_YEAR, all_sessions, daily_path
-from simulator.draws import Floats, digest, normals, uniforms
-from simulator.profiles import is_fund_or_index, profile_of
+from black_scholes.synthetic.clock import SESSIONS_A_YEAR, all_sessions
+from black_scholes.synthetic.draws import Floats, digest, normals, uniforms
+from black_scholes.synthetic.names import is_fund_or_index
+from black_scholes.synthetic.profiles import profile_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from simulator.intraday import SessionMinutes
-    from simulator.option_terms import Contracts
+    from black_scholes.synthetic.contracts import Contracts
+    from black_scholes.synthetic.market import Market
+    from black_scholes.synthetic.minutes import SessionMinutes
 
 _CLOCK = np.linspace(0.0, 1.0, 391)
 _BUSY = _CLOCK + 0.9 * _CLOCK * (1 - _CLOCK) * (1 - 2 * _CLOCK)
@@ -68,13 +70,14 @@ class Flow(NamedTuple):
         return Flow(*(column[keep] for column in self))  # type: ignore[arg-type]
 
 
-def flow(seed: int, ticker: str, minutes: SessionMinutes, those: Contracts) -> Flow:
+def flow(market: Market, minutes: SessionMinutes, those: Contracts) -> Flow:
     """Return the activity of whole expirations in a session."""
-    path, number = daily_path(seed, ticker), minutes.number
+    seed, ticker, path, number = market.seed, market.ticker, market.path, minutes.number
     regular = minutes.bars.low[minutes.regular], minutes.bars.high[minutes.regular]
     low, high = float(regular[0].min()), float(regular[1].max())
     before = math.exp(path.close[max(number - 1, 0)])
-    left = np.maximum(those.settles - number, 0.0)
+    settles = np.array([each.settles for each in those.expirations])[those.group]
+    left = np.maximum(settles - number, 0)
     width = before * path.vol[number] * np.sqrt((left + 0.6) / SESSIONS_A_YEAR)
     liking = _round_numbers(those) * _own_taste(ticker, those.names, number)
     today = liking * _near(those, low, high, width)

@@ -1,4 +1,4 @@
-"""The generated world from session to session: closes, overnight gaps, volatility.
+"""Generated prices from session to session: closes, overnight gaps, volatility.
 
 The path of a ticker covers every session that the calendar knows and stands at the profile's level
 on the anchor day; one pass over some 12,000 sessions takes a few milliseconds and is kept. The
@@ -6,29 +6,27 @@ numbers of a session come from its calendar day, so that they do not shift when 
 beginning does.
 
 Model: log volatility reverts to its mean (a month's half-life) and rises when prices fall; a
-session's variance is split between the gap before it and its regular hours.
+session's variance is split between the gap before it and its regular hours by the clock of
+variance.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 import numpy as np
 
-from simulator.draws import Floats, stream
-from simulator.profiles import ANCHOR, profile_of
-from utils.market_calendar import FIRST_DAY, LAST_DAY, Session, sessions
-
-if TYPE_CHECKING:
-    from datetime import date
-
-SESSIONS_A_YEAR = 252
-
-OVERNIGHT_SHARE = 0.22
-"""Part of a session's variance that falls between the previous close and its open."""
+from black_scholes.synthetic.clock import (
+    SESSIONS_A_YEAR,
+    all_sessions,
+    session_numbers,
+    variance_clock,
+)
+from black_scholes.synthetic.draws import Floats, stream
+from black_scholes.synthetic.profiles import ANCHOR, dividends_of, profile_of
+from utils.market_calendar import FIRST_DAY, LAST_DAY
 
 PERSISTENCE = 0.975
 """What is left of a deviation of log volatility after a session."""
@@ -40,9 +38,9 @@ LEVERAGE = -0.65
 """Correlation of that move with the price's move."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DailyPath:
-    """A ticker's sessions, by their number in `all_sessions`.
+    """A ticker's sessions, by their number in `clock.all_sessions`.
 
     Attributes:
         vol: Volatility at the beginning of the session, a year.
@@ -63,31 +61,24 @@ class DailyPath:
     close: Floats
 
 
-@cache
-def all_sessions() -> tuple[Session, ...]:
-    """Return every session that the calendar knows, oldest first; paths count along them."""
-    return tuple(sessions(FIRST_DAY, LAST_DAY))
-
-
-@cache
-def session_numbers() -> dict[date, int]:
-    """Return the number of each session in `all_sessions` by its day."""
-    return {each.day: number for number, each in enumerate(all_sessions())}
-
-
 @lru_cache(maxsize=256)
 def daily_path(seed: int, ticker: str) -> DailyPath:
     """Return the path of a ticker; that of an index is the path of the fund that drives it."""
     profile = profile_of(ticker)
     moves, shocks, turnover, gaps = _normals(seed, profile.driver or ticker, profile.market).T
-    total = math.sqrt(OVERNIGHT_SHARE) * gaps + math.sqrt(1 - OVERNIGHT_SHARE) * moves
+    clock = variance_clock(profile.driver or ticker)
+    total = np.sqrt(clock.night) * gaps + np.sqrt(clock.hours) * moves
+    total /= np.sqrt(clock.night + clock.hours)  # volatility answers to how unusual a move was
     shock = VOL_OF_VOL * math.sqrt(1 - LEVERAGE**2) * shocks
     state = _reverting(VOL_OF_VOL * LEVERAGE * total + shock)
     spread = VOL_OF_VOL**2 / (1 - PERSISTENCE**2)
     vol = profile.vol * np.exp(state - spread / 2)
     daily = vol / math.sqrt(SESSIONS_A_YEAR)
-    gap = math.sqrt(OVERNIGHT_SHARE) * daily * gaps
-    regular = math.sqrt(1 - OVERNIGHT_SHARE) * daily * moves + profile.drift / SESSIONS_A_YEAR
+    gap = np.sqrt(clock.night) * daily * gaps
+    regular = np.sqrt(clock.hours) * daily * moves + profile.drift / SESSIONS_A_YEAR
+    close = np.cumsum(gap + regular)
+    close += math.log(profile.level) - close[session_numbers()[ANCHOR]]
+    gap -= _ex_dividend(ticker, close)
     close = np.cumsum(gap + regular)
     close += math.log(profile.level) - close[session_numbers()[ANCHOR]]
     return DailyPath(
@@ -99,6 +90,16 @@ def daily_path(seed: int, ticker: str) -> DailyPath:
         open=close - regular,
         close=close,
     )
+
+
+def _ex_dividend(ticker: str, log_close: Floats) -> Floats:
+    """Return how much the price falls before each session because a dividend leaves it."""
+    falls = np.zeros_like(log_close)
+    for dividend in dividends_of(ticker):
+        number = session_numbers().get(dividend.ex_date, 0)
+        if number:
+            falls[number] = math.log1p(dividend.amount / math.exp(log_close[number - 1]))
+    return falls
 
 
 def _normals(seed: int, ticker: str, market: float) -> Floats:

@@ -93,3 +93,8 @@ def _made_up_cusip(digest: bytes) -> str:
     digits = f"{int.from_bytes(digest, 'big') % 10**8:08d}"
     doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(digits))
     return digits + str(-sum(each // 10 + each % 10 for each in doubled) % 10)
+
+
+def is_fund_or_index(ticker: str) -> bool:
+    """Return whether the ticker is a fund or an index, whose smile is steeper than a company's."""
+    return ticker in NAMES and NAMES[ticker].asset_type != "EQUITY"

@@ -1,0 +1,1 @@
+"""The parts of the synthetic generator: names, clocks, paths, ladders, surfaces, quotes, flow."""
