@@ -14,7 +14,7 @@ import polars as pl
 
 from models.errors import BadReply
 from schwab_integration.config import PROVIDER
-from schwab_integration.parse_chain import parse_chain
+from schwab_integration.parse_chain import FARTHEST_MS, parse_chain
 from schwab_integration.replies import (
     Candles,
     ExtendedNode,
@@ -109,8 +109,9 @@ def parse_candles(body: bytes) -> Candles:
             for n, c in zip(_Candle.__struct_fields__, columns, strict=True)
         ]
     ).fill_nan(None)
+    known = pl.col("datetime").abs() < FARTHEST_MS
     frame = raw.select(
-        (pl.col("datetime").cast(pl.Int64, strict=False) * 1000)
+        (pl.when(known).then("datetime").cast(pl.Int64) * 1000)
         .cast(pl.Datetime("us", "UTC"))
         .alias("at"),
         "open",

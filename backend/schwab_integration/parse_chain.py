@@ -26,6 +26,9 @@ from schwab_integration.replies import Chain
 NO_VALUE: Final = -999.0
 """What Schwab writes for a figure that it cannot compute."""
 
+FARTHEST_MS: Final = 1e14
+"""Milliseconds since 1970, in the year 5138: what lies beyond is no time."""
+
 
 class _Contract(msgspec.Struct, gc=False, rename="camel"):
     """The kept fields of a contract, in the order of `_TEXTS` and `_NUMBERS`."""
@@ -252,7 +255,7 @@ def _above_zero(name: str) -> pl.Expr:
 
 def _moment(name: str) -> pl.Expr:
     """Milliseconds since 1970; 0 means never."""
-    ms = pl.when(pl.col(name) > 0).then(pl.col(name))
+    ms = pl.when(pl.col(name).is_between(0, FARTHEST_MS, closed="none")).then(pl.col(name))
     return (ms.cast(pl.Int64, strict=False) * 1000).cast(pl.Datetime("us", "UTC")).alias(name)
 
 

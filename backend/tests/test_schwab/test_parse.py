@@ -121,6 +121,13 @@ def test_candles_in_disorder_and_none() -> None:
     assert none.previous_close == 2.5
 
 
+@pytest.mark.parametrize("time", [1e14, 9e15, 1e17, -1e15, 1e300, '"NaN"', "null"])
+def test_a_candle_of_no_time_that_there_is(time: Any) -> None:
+    body = f'{{"symbol":"A","candles":[{{"datetime":{time},"open":1}}]}}'.encode()
+    with pytest.raises(BadReply, match=r"not as documented|without a time"):
+        parse.parse_candles(body)
+
+
 def test_expirations(data: Path) -> None:
     listed = parse.parse_expirations(read(data, "schwab_captured/expiration_chain.json"))
     assert listed[0].expiration_date == date(2025, 7, 21)
