@@ -7,6 +7,7 @@ the start of the bar and, for a day or a week, the open of its (first) session.
 import logging
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain, groupby
 from typing import Final
 
 import polars as pl
@@ -30,22 +31,23 @@ class _Interval:
         period_type: Of the query.
         frequency_type: Of the query.
         frequency: Of the query.
-        sessions_a_page: Sessions that one request may span.
+        a_page: Sessions, or weeks of weekly bars, that one request may span.
     """
 
     period_type: PeriodType
     frequency_type: FrequencyType
     frequency: int
-    sessions_a_page: int
+    a_page: int
 
 
 _TEN_DAYS: Final = 10
 _TEN_YEARS: Final = 2520
+_TEN_YEARS_OF_WEEKS: Final = 520
 
 INTERVALS: Final = {
     **{f"{n}m": _Interval("day", "minute", n, _TEN_DAYS) for n in (1, 5, 10, 15, 30)},
     "1d": _Interval("year", "daily", 1, _TEN_YEARS),
-    "1w": _Interval("year", "weekly", 1, _TEN_YEARS),
+    "1w": _Interval("year", "weekly", 1, _TEN_YEARS_OF_WEEKS),
 }
 """The intervals that Schwab has bars of, in the spelling of `models.tables`."""
 
@@ -85,13 +87,13 @@ def download_bars(  # noqa: PLR0913 - the port's four, and how the client is wir
         raise DataError(f"bars are asked from an aware time to a later one, not {start} to {end}")
     how = INTERVALS[interval]
     symbol = schwab_ticker(ticker)
-    weekly = how.frequency_type == "weekly"
-    first = _day(start) - timedelta(days=6 if weekly else 0)
-    days = sessions(first, _day(end))
-    size = how.sessions_a_page
+    first, last = _day(start), _day(end)
+    if how.frequency_type == "weekly":
+        first, last = _monday(first), _monday(last) + timedelta(days=6)
+    days = sessions(first, last)
     pages = [
-        client.price_history(_query(symbol, how, days[n : n + size], extended_hours)).frame
-        for n in range(0, len(days), size)
+        client.price_history(_query(symbol, how, page, extended_hours)).frame
+        for page in _pages(days, how)
     ]
     if days and all(page.is_empty() for page in pages):
         check_known(client, ticker)
@@ -133,14 +135,28 @@ _NOTHING: Final = pl.DataFrame(
 )
 
 
+def _pages(days: list[Session], how: _Interval) -> list[list[Session]]:
+    """Split what is asked for, never inside a bar: half a week asked for is a bar of half a week."""
+    weekly = how.frequency_type == "weekly"
+    bars = groupby(days, key=lambda each: _monday(each.day) if weekly else each.day)
+    groups = [list(group) for _, group in bars]
+    return [
+        list(chain.from_iterable(groups[n : n + how.a_page]))
+        for n in range(0, len(groups), how.a_page)
+    ]
+
+
 def _query(symbol: str, how: _Interval, page: list[Session], extended_hours: bool) -> HistoryQuery:
     """Ask for whole days: midnight to midnight, so that no bound cuts a bar."""
+    first = page[0].day
+    if how.frequency_type == "weekly":
+        first = _monday(first)  # a holiday perhaps: Schwab's stamp all the same
     return HistoryQuery(
         symbol=symbol,
         period_type=how.period_type,
         frequency_type=how.frequency_type,
         frequency=how.frequency,
-        start=_midnight(page[0].day),
+        start=_midnight(first),
         end=_midnight(page[-1].day + timedelta(days=1)),
         extended_hours=extended_hours,
     )
@@ -169,6 +185,10 @@ def _with_session(raw: Frame, days: list[Session], *, minutes: bool) -> Frame:
 
 def _day(moment: datetime) -> date:
     return moment.astimezone(NEW_YORK).date()
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
 
 
 def _midnight(day: date) -> datetime:

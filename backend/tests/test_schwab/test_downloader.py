@@ -147,6 +147,28 @@ def test_a_week_starts_with_its_first_session(serve: Any, answer: Any, connect: 
     frame = download_bars(connect(server.url), "QQQ", start, end, "1w", origin="live")
     assert frame["session"].to_list() == [date(2026, 8, 31), date(2026, 9, 8), date(2026, 9, 14)]
     assert frame["ts"][1] == session(date(2026, 9, 8)).open
+    tuesday = session(date(2026, 9, 8))
+    alone = download_bars(
+        connect(server.url), "QQQ", tuesday.open, tuesday.close, "1w", origin="live"
+    )
+    assert alone["session"].to_list() == [tuesday.day]
+
+
+def test_no_request_cuts_a_week(serve: Any, answer: Any, connect: Any) -> None:
+    """Half a week asked for is a bar of half a week: each request begins and ends with weeks."""
+    mondays = [date(2010, 1, 4) + timedelta(weeks=n) for n in range(881)]
+    server = serve(history([midnight(day, CHICAGO) for day in mondays], answer))
+    start, end = session(date(2010, 1, 6)).open, session(date(2026, 11, 18)).close
+    frame = download_bars(connect(server.url), "QQQ", start, end, "1w", origin="live")
+    assert frame.height == 880  # the first began before the start
+    assert len(server.received) == 2
+    for came in server.received:
+        first, after = (
+            datetime.fromtimestamp(int(came.query[name]) / 1000, NEW_YORK)
+            for name in ("startDate", "endDate")
+        )
+        assert first.weekday() == 0
+        assert after.weekday() in {4, 5}  # the midnight after Thursday or Friday
 
 
 def test_long_daily_histories_are_paged(serve: Any, answer: Any, connect: Any) -> None:
