@@ -193,6 +193,7 @@ class SchwabAuth:
         try:
             return self._renewed(None).access_token
         except ProviderError as error:
+            token = self._token
             if token and token.good_for(timedelta(0), self._clock()):
                 _log.warning("%s; the present token still serves", error)
                 return token.access_token
@@ -221,12 +222,12 @@ class SchwabAuth:
 
     def _renewed(self, rejected: str | None) -> Token:
         with self._store.locked():
-            token = self._store.read()  # perhaps another process has renewed it meanwhile
+            self._token = token = self._store.read()  # perhaps renewed by another process meanwhile
             stale = token.access_token == rejected
             if stale or not token.good_for(RENEW_BEFORE, self._clock()):
                 token = self._refreshed(token)
                 self._store.write(token)
-            self._token = token
+                self._token = token
         return token
 
     def _refreshed(self, token: Token) -> Token:

@@ -225,13 +225,16 @@ def test_wrong_app_keys_are_named() -> None:
     assert "SCHWAB_APP_KEY" in str(error)
 
 
+@pytest.mark.parametrize("known", [True, False])
 def test_a_passing_failure_leaves_the_old_token_in_use(
-    opened: Any, store: TokenStore, make_token: Any, serve: Any, answer: Any, now: Now
+    opened: Any, store: TokenStore, make_token: Any, serve: Any, answer: Any, now: Now, known: bool
 ) -> None:
+    """Of a program that runs, or of one that has just started."""
     server = serve(lambda _: answer(status=503))
     store.write(make_token("a-1"))
     auth = opened(server.url)
-    auth.access_token()
+    if known:
+        auth.access_token()
     now.at = START + timedelta(minutes=29)
     assert auth.access_token() == "a-1"
     now.at = START + timedelta(minutes=31)
