@@ -83,6 +83,7 @@ def download_chain(  # noqa: PLR0913 - the port's four, and how the client is wi
         for n in range(0, len(days), WINDOW)
         for chain in _windows(client, symbol, days[n : n + WINDOW])
     ]
+    _notice_missing(symbol, set(days), chains)
     price = next((c.underlying_price for c in chains if c.underlying_price), None)
     rows = _stamped(chains, ticker, now, origin)
     return OptionChain(
@@ -131,6 +132,18 @@ def _notice(chain: Chain) -> None:
     if chain.unknown_fields:
         names = ", ".join(sorted(chain.unknown_fields))
         _log.warning("Schwab's chain has fields that nobody documented: %s", names)
+
+
+def _notice_missing(symbol: str, days: set[date], chains: Sequence[Chain]) -> None:
+    """Say which expirations are listed but came without a contract: Schwab gives no reason."""
+    missing = sorted(days.difference(*(chain.contracts["expiration"] for chain in chains)))
+    if missing:
+        _log.warning(
+            "Schwab lists %d expirations of %s, from %s on, but sent no contract of them",
+            len(missing),
+            symbol,
+            missing[0],
+        )
 
 
 def _stamped(chains: Sequence[Chain], ticker: str, now: datetime, origin: str) -> Frame:

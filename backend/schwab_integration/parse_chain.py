@@ -89,7 +89,6 @@ class _Head(msgspec.Struct, rename="camel"):
     dividend_yield: float | None = None
     is_delayed: bool = False
     is_chain_truncated: bool = False
-    number_of_contracts: int = 0
 
 
 class _Wire(_Head, rename="camel"):
@@ -142,7 +141,6 @@ def parse_chain(body: bytes) -> Chain:
         dividend_yield=_fraction(wire.dividend_yield),
         is_delayed=wire.is_delayed,
         is_truncated=wire.is_chain_truncated,
-        stated_contracts=wire.number_of_contracts,
         contracts=_frame(wire),
         unknown_fields=_unknown(sample),
     )

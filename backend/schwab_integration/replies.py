@@ -185,7 +185,6 @@ class Chain:
         dividend_yield: A year, 0.01 = 1 %.
         is_delayed: Whether quotes are delayed.
         is_truncated: Whether Schwab left contracts out.
-        stated_contracts: Contracts that Schwab says there are; of all expirations in old captures.
         contracts: One row a contract: occ_symbol, root, expiration, strike, right, bid, ask, last,
             mark, bid_size, ask_size, volume, open_interest, quote_at, trade_at,
             source_implied_volatility (0.20 = 20 %), source_delta, multiplier, exercise_style,
@@ -200,7 +199,6 @@ class Chain:
     dividend_yield: float | None
     is_delayed: bool
     is_truncated: bool
-    stated_contracts: int
     contracts: Frame
     unknown_fields: frozenset[str]
 

@@ -31,6 +31,7 @@ class Gateway:
         self.days = [FIRST + timedelta(days=n) for n in range(days)]
         self.holds = holds
         self.truncates = False
+        self.silent: list[date] = []
         self.asked: list[tuple[date, date, str]] = []
 
     def __call__(self, came: Any) -> Any:
@@ -52,7 +53,7 @@ class Gateway:
         first, last = (date.fromisoformat(query[name]) for name in ("fromDate", "toDate"))
         side = query["contractType"]
         self.asked.append((first, last, side))
-        days = [day for day in self.days if first <= day <= last]
+        days = [day for day in self.days if first <= day <= last and day not in self.silent]
         maps = {
             name: {f"{day}:1": self.strikes(day, right) for day in days}
             for name, right, kind in (
@@ -150,6 +151,17 @@ def test_what_stays_truncated_is_said(gateway: Any, caplog: pytest.LogCaptureFix
     client, _ = gateway(days=1, holds=2, truncates=True)
     assert whole(client).quotes.height == 6
     assert "left contracts of $SPX out" in caplog.text
+
+
+def test_listed_expirations_without_contracts_are_said(
+    gateway: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client, _ = gateway(days=4, silent=[FIRST + timedelta(days=1), FIRST + timedelta(days=3)])
+    assert whole(client).quotes["expiration"].n_unique() == 2
+    assert "lists 2 expirations of $SPX, from 2025-05-13 on" in caplog.text
+    caplog.clear()
+    whole(gateway(days=4)[0])
+    assert "sent no contract" not in caplog.text
 
 
 def test_only_the_expirations_asked_for(gateway: Any) -> None:

@@ -108,7 +108,7 @@ def test_the_captured_spx_chain(captured: bytes) -> None:
     assert (chain.symbol, chain.status, chain.underlying_price) == ("$SPX", "SUCCESS", 5659.91)
     assert chain.risk_free_rate == pytest.approx(math.log(1.0425))
     assert chain.dividend_yield is None  # Schwab writes -1
-    assert chain.stated_contracts == chain.contracts.height == 162
+    assert chain.contracts.height == 162
     assert not chain.is_truncated
     assert not chain.unknown_fields
     assert_same(chain.contracts, captured)
