@@ -263,10 +263,10 @@ def parity_figures(quotes: ChainQuotes, vols: ChainVols) -> Parity:
     mid = 0.5 * (quotes.bid + quotes.ask)
     difference = mid[call] - mid[put]
     strike, years = quotes.strike[call], quotes.years[call]
-    spot, rate = vols.spot[call], vols.rate[call]
+    spot, rate, carry = vols.spot[call], vols.rate[call], vols.dividend_yield[call]
     half_spreads = 0.5 * ((quotes.ask - quotes.bid)[call] + (quotes.ask - quotes.bid)[put])
-    low = spot * np.exp(-max(vols.dividend_yield, 0.0) * years) - strike
-    high = spot * np.exp(-min(vols.dividend_yield, 0.0) * years) - strike * np.exp(-rate * years)
+    low = spot * np.exp(-np.maximum(carry, 0.0) * years) - strike
+    high = spot * np.exp(-np.minimum(carry, 0.0) * years) - strike * np.exp(-rate * years)
     slack = np.minimum(difference - low, high - difference) + half_spreads
     return Parity(
         within=float(np.mean(relative <= 1.0)) if relative.size else 1.0,
