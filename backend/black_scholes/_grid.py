@@ -247,8 +247,8 @@ def solve(
         precise: Whether to use four times as many steps and nodes.
         early: Whether exercise before expiration is allowed.
     """
-    ex_dates = np.array([when for when, _ in dividends])
-    cash = np.array([amount for _, amount in dividends])
+    ex_dates = np.array([when for when, _ in dividends], dtype=np.float64)
+    cash = np.array([amount for _, amount in dividends], dtype=np.float64)
     steps, nodes = (_PRECISE_STEPS, _PRECISE_NODES) if precise else (_STEPS, _NODES)
     out = np.empty((3, spot.size))
     side = np.where(is_call, 1.0, -1.0)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from black_scholes._boundary import LANES, add_premium, close_premium, measure, prepare
+from black_scholes._boundary import LANES, prepare
 from black_scholes._jit import kernel, select
 from black_scholes._math import log_ratio
 from black_scholes._nodes import mix
+from black_scholes._premium import add_premium, close_premium, measure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -127,8 +127,10 @@ class ExerciseTable:
         Raises:
             ValueError: The arguments do not broadcast.
         """
-        batch, rows = self._rows(spot, strike, years, np.nan, is_call)
-        quoted = np.ascontiguousarray(np.broadcast_to(price, batch.shape), np.float64).reshape(-1)
+        batch = Batch((price, spot, strike, years, self.rate, self.dividend_yield), is_call)
+        quoted, *columns, yields, calls = batch.full_columns()
+        terms: list[Any] = [*columns, np.full(batch.size, np.nan), yields, calls]
+        rows = _american.Rows(*terms)
         vol, vega, early = (np.empty(batch.size) for _ in range(3))
         status = np.empty(batch.size, dtype=np.int8)
         for start in range(0, batch.size, _CHUNK):

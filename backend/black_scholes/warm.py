@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from black_scholes import american, calculator, implied_vol
 from black_scholes._jit import cache_folder
 from black_scholes.exercise_table import ExerciseTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WEEK_S = 7 * 24 * 3600.0
 
 
 def warm() -> None:
@@ -25,10 +33,20 @@ def warm() -> None:
     american.exercise_boundary(strikes, 0.5, 0.04, 0.2, 0.01, is_call=calls)
 
 
+def forget_old(folder: Path) -> None:
+    """Delete caches of other sources that were last written a week before this one."""
+    oldest = folder.stat().st_mtime - _WEEK_S
+    for other in folder.parent.glob("kernels-*"):
+        if other.stat().st_mtime < oldest:
+            shutil.rmtree(other, ignore_errors=True)
+
+
 def main() -> None:
-    """Warm the cache and say where it lies."""
+    """Warm the cache, say where it lies, and delete what is out of date."""
     warm()
     folder = cache_folder()
+    if folder:
+        forget_old(folder)
     print(f"pricing kernels compiled: {folder or 'no folder is writable, nothing kept'}")  # noqa: T201
 
 

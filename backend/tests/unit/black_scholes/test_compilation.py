@@ -12,7 +12,20 @@ import numba
 import numpy as np
 import pytest
 
-from black_scholes import _european, _inversion, _jit, _nodes, calculator
+from black_scholes import (
+    _boundary,
+    _european,
+    _grid,
+    _inversion,
+    _jit,
+    _nodes,
+    _table,
+    american,
+    calculator,
+    implied_vol,
+    warm,
+)
+from black_scholes.exercise_table import ExerciseTable
 
 BACKEND = Path(__file__).parents[3]
 PACKED = re.compile(r"\bv?(?:div|mul)pd\b|\bf(?:div|mul)\s+v\d+\.2d")
@@ -102,13 +115,34 @@ def test_without_a_writable_folder_there_is_no_cache_and_no_error(tmp_path: Path
     assert _jit.cache_folder(tmp_path / "file") is None
 
 
-def test_columns_of_a_data_frame_come_in_without_a_second_compilation() -> None:
+def test_no_kind_of_argument_costs_a_second_compilation() -> None:
     strikes = np.linspace(90, 110, 5)
-    strikes.flags.writeable = False
-    market = 0.5, 0.03, 0.2
-    from_frame = calculator.price(100, strikes, *market, is_call=True)
-    np.testing.assert_array_equal(
-        from_frame, calculator.price(100, strikes.copy(), *market, is_call=True)
-    )
-    kernel: Any = _european.price_block
-    assert len(kernel.signatures) == 1
+    strikes.flags.writeable = False  # as columns of a data frame are
+    for spot in (100, 100.0, np.float32(100), strikes[::-1], strikes):
+        market = spot, strikes, 0.5, 0.03
+        prices = calculator.price(*market, 0.2, is_call=True)
+        calculator.greeks(*market, 0.2, is_call=[True] * 5)
+        implied_vol.implied_volatility(prices, *market, is_call=True)
+        american.price(*market, 0.2, is_call=False)
+        american.price(*market, 0.2, is_call=False, dividends=[(0.1, 1)])
+        table = ExerciseTable((0.4, 0.6), 0.03)
+        table.implied_volatility(5, 100, 100, 0.5, is_call=False)
+        table.greeks(*market[:3], 0.2, is_call=False)
+    kernels: list[Any] = [
+        _european.price_block,
+        _european.greeks_block,
+        _inversion.invert_block,
+        _boundary.premium_block,
+        _grid._pass,
+        _table.table_block,
+    ]
+    assert [len(kernel.signatures) for kernel in kernels] == [1] * len(kernels)
+
+
+def test_only_caches_a_week_older_than_the_newest_are_forgotten(tmp_path: Path) -> None:
+    now, recent, old = (tmp_path / f"kernels-{name}" for name in ("now", "recent", "old"))
+    for folder, age in ((now, 0), (recent, 6), (old, 8)):
+        folder.mkdir()
+        os.utime(folder, (1.7e9 - age * 86400, 1.7e9 - age * 86400))
+    warm.forget_old(now)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kernels-now", "kernels-recent"]
