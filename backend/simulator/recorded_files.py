@@ -103,23 +103,23 @@ class RecordedFolder:
 
     @cached_property
     def policy_rate(self) -> pl.DataFrame | None:
-        """Rates by date as `day` and `percent`, oldest first, or None when there is no such file."""
-        path = self.folder / "us_policy_rate.csv"
-        if not path.exists():
-            return None
-        table = pl.read_csv(path, new_columns=["day", "percent"], try_parse_dates=True)
-        return table.with_columns(pl.col("percent").cast(pl.Float64)).sort("day")
+        """Rates by date as `day` and `percent`, oldest first, or None when there is no such file.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        table = _read_csv(self.folder / "us_policy_rate.csv", "%Y-%m-%d", ["percent"], header=True)
+        return None if table is None else table.sort("day")
 
     def factors(self, symbol: str) -> pl.DataFrame | None:
-        """Return price and split factors of a stock by the last day before each event, or None."""
+        """Return price and split factors of a stock by the last day before each event, or None.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
         path = self.folder / f"{symbol.lower()}_factor_file.csv"
-        if not path.exists():
-            return None
-        names = ["day", "price_factor", "split_factor", "reference_price"]
-        table = pl.read_csv(path, has_header=False, new_columns=names, infer_schema=False)
-        return table.with_columns(
-            pl.col("day").str.to_date("%Y%m%d"), pl.exclude("day").cast(pl.Float64)
-        )
+        names = ["price_factor", "split_factor", "reference_price"]
+        return _read_csv(path, "%Y%m%d", names, header=False)
 
 
 def _parse(path: Path) -> RecordedFile | None:
@@ -127,7 +127,24 @@ def _parse(path: Path) -> RecordedFile | None:
     if match is None:
         return None
     symbol, kind, day = match.groups()
-    return RecordedFile(symbol.upper(), kind, date.fromisoformat(day) if day else None, path)
+    try:
+        session = date.fromisoformat(day) if day else None
+    except ValueError:
+        raise ConfigError(f"{path} has a name with a day that there is not.") from None
+    return RecordedFile(symbol.upper(), kind, session, path)
+
+
+def _read_csv(path: Path, day: str, figures: list[str], *, header: bool) -> pl.DataFrame | None:
+    """Return a file of days (written as `day` says) and figures, or None when there is none."""
+    if not path.exists():
+        return None
+    try:
+        table = pl.read_csv(
+            path, has_header=header, new_columns=["day", *figures], infer_schema=False
+        )
+        return table.select(pl.col("day").str.to_date(day), pl.col(figures).cast(pl.Float64))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def _read(file: RecordedFile) -> pl.DataFrame:

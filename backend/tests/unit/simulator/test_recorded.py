@@ -309,3 +309,18 @@ def test_bad_folders(tmp_path: Path) -> None:
     pl.DataFrame({"ts": [1]}).write_parquet(tmp_path / "abc_equity_trades_2020-01-02.parquet")
     with pytest.raises(DataError, match="lacks the columns close"):
         RecordedWorld(tmp_path).quote("ABC", new_york("2020-01-02T12:00"))
+
+
+def test_bad_names_and_tables(tmp_path: Path) -> None:
+    odd = tmp_path / "abc_equity_trades_2020-02-30.parquet"
+    odd.write_bytes(b"")
+    with pytest.raises(ConfigError, match="a day that there is not"):
+        RecordedWorld(tmp_path)
+    odd.rename(tmp_path / "abc_equity_daily.parquet")
+    (tmp_path / "us_policy_rate.csv").write_text("DATE,X\n2003-01-09,much\n")
+    (tmp_path / "abc_factor_file.csv").write_text("20031,1,1,1\n")
+    broken = RecordedWorld(tmp_path)
+    with pytest.raises(DataError, match=r"us_policy_rate\.csv cannot be read"):
+        broken.interest_rate(datetime.now(UTC))
+    with pytest.raises(DataError, match=r"abc_factor_file\.csv cannot be read"):
+        broken.instrument("ABC")
