@@ -46,6 +46,18 @@ class SchwabSettings(Settings):
             raise ValueError(message)
         return url
 
+    @field_validator("base_url")
+    @classmethod
+    def _without_slash(cls, url: str) -> str:
+        """Let paths follow, however it was written."""
+        return url.rstrip("/")
+
+    @field_validator("token_file", "ca_file")
+    @classmethod
+    def _at_home(cls, path: Path | None) -> Path | None:
+        """Let `~` be the user's home, which no shell has replaced in a .env file."""
+        return path and path.expanduser()
+
     @property
     def configured(self) -> bool:
         """Whether an app is registered: without one nothing can be asked."""
@@ -69,5 +81,5 @@ class SchwabSettings(Settings):
     def token_path(self) -> Path:
         """Return the path of the token file."""
         if self.token_file is not None:
-            return self.token_file.expanduser()
+            return self.token_file
         return state_folder() / "schwab_token.json"

@@ -386,3 +386,12 @@ def test_a_callback_that_schwab_cannot_have_registered(url: str) -> None:
 def test_settings_show_no_secret(make_settings: Any) -> None:
     assert "the-app" not in repr(make_settings())
     assert make_settings().configured
+
+
+def test_addresses_and_paths_however_they_are_written(make_settings: Any) -> None:
+    settings = make_settings(
+        "https://api.schwabapi.com/", ca_file="~/ca.pem", token_file="~/t.json"
+    )
+    assert authorization_url(settings).startswith("https://api.schwabapi.com/v1/oauth/")
+    assert settings.ca_file == Path.home() / "ca.pem"
+    assert settings.token_path() == Path.home() / "t.json"
