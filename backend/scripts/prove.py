@@ -29,9 +29,7 @@ Run on {date} UTC, Python {python}, {cpus} cores, {system}.
 def scaled_tests(tests: Path) -> list[Path]:
     """Return the test files that run at a size of their own under `PROVE=1`."""
     return sorted(
-        path
-        for path in tests.rglob("test_*.py")
-        if '"PROVE"' in path.read_text(encoding="utf-8") or "full_size" in path.read_text("utf-8")
+        path for path in tests.rglob("test_*.py") if '"PROVE"' in path.read_text(encoding="utf-8")
     )
 
 

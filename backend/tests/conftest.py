@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -31,6 +32,11 @@ from clients.local_rest import LocalRest, make_roles
 from clients.migrations import migrate
 from clients.postgres_binaries import binaries, choose
 from scripts.install_test_tools import Tools, install
+
+# The gate is the same run each time; `make prove` explores with new random cases.
+settings.register_profile("gate", derandomize=True)
+settings.register_profile("prove", print_blob=True)
+settings.load_profile("prove" if os.environ.get("PROVE") else "gate")
 
 ROOT_VARIABLE = "OPTIONS_TEST_ROOT"
 SETTINGS_OF_OTHERS = ("SUPABASE_", "SCHWAB_", "POLYGON_", "PG")
