@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38.0, 10.0, 10.0, 24.0
+_LEAST_STROKE = 3.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -117,7 +118,9 @@ class Chart:
         for a, b, c in zip(x[kept], low[kept], high[kept], strict=True):
             top, bottom = self.y(min(c, self.y_range[1])), self.y(max(b, self.y_range[0]))
             # A quote of one tick would be too thin to see.
-            bars.append(Bar(self.x(a), min(top, bottom - 1.2), bottom))
+            middle = 0.5 * (top + bottom)
+            half = max(0.5 * (bottom - top), _LEAST_STROKE)
+            bars.append(Bar(self.x(a), round(middle - half, 1), round(middle + half, 1)))
         self.bars.append((style, bars))
 
     def add_dots(self, style: str, x: Floats, y: Floats) -> None:

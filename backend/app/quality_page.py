@@ -35,7 +35,7 @@ from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from black_scholes.chain_quality import Buckets
     from models.tables import Frame
@@ -68,7 +68,7 @@ class PagedChain:
         quotes: The chain.
         vols: Its volatilities.
         quality: Its figures.
-        spreads: Its spreads by bucket, as parts of the spot.
+        spreads: Its spreads by bucket, dollars.
         spot: Dollars.
     """
 
@@ -119,6 +119,7 @@ def paged_chain(  # noqa: PLR0913 - what a chain is told by
     Raises:
         ValueError: No expiration has enough quotes for a smile.
     """
+    quotes = quotes.filter(pl.col("expiration").is_in(_alive(quotes, at)))
     days = quotes["expiration"].to_numpy().astype("datetime64[D]")
     moment = np.array([int(at.timestamp()) * 1_000_000_000])
     underlying = str(quotes["underlying"][0])
@@ -136,10 +137,16 @@ def paged_chain(  # noqa: PLR0913 - what a chain is told by
     quality = chain_quality(
         columns, spot, penny=underlying in PENNY_CLASSES, vols=vols, american_style=american
     )
-    spreads = spreads_by_bucket(columns, vols, relative_to=spot)
+    spreads = spreads_by_bucket(columns, vols)
     local = at.astimezone(NEW_YORK)
     told = f"{local:%Y-%m-%d %H:%M} New York, spot {spot:,.2f}"
     return PagedChain(title, f"{told}. {note}".strip(), columns, vols, quality, spreads, spot)
+
+
+def _alive(quotes: Frame, at: datetime) -> list[date]:
+    """Return the expirations that are still to come."""
+    listed: list[date] = quotes["expiration"].unique().sort().to_list()
+    return [day for day in listed if market_calendar.year_fraction(at, day) > 0]
 
 
 def _numbers(series: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -340,13 +347,13 @@ def spread_charts(synthetic: PagedChain, real: PagedChain) -> list[list[Chart | 
                 row.append(None)
                 continue
             distance = ks_distance(ours, theirs)
-            edge = 1e4 * float(max(np.quantile(ours, 0.95), np.quantile(theirs, 0.95))) * 1.05
+            edge = float(max(np.quantile(ours, 0.95), np.quantile(theirs, 0.95))) * 1.05
             chart = Chart(
                 f"{distance:.2f}", "far" if distance > SPREAD_BAR else "near",
                 (0.0, edge), (0.0, 1.02), width=176.0, height=118.0,
             )  # fmt: skip
-            chart.add_steps("real", 1e4 * theirs)
-            chart.add_steps("ours", 1e4 * ours)
+            chart.add_steps("real", theirs)
+            chart.add_steps("ours", ours)
             chart.x_ticks = chart.grid().x_ticks[::2]
             chart.y_ticks = [tick for tick in chart.y_ticks if tick.text in {"0", "0.5", "1"}]
             row.append(chart)

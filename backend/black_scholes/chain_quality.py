@@ -366,15 +366,14 @@ Buckets = dict[tuple[str, str], "FloatArray"]
 """Spreads in dollars by (delta bucket, day bucket)."""
 
 
-def spreads_by_bucket(quotes: ChainQuotes, vols: ChainVols, *, relative_to: float = 1.0) -> Buckets:
-    """Return the bid-ask spreads of each delta and day bucket, sorted.
+def spreads_by_bucket(quotes: ChainQuotes, vols: ChainVols) -> Buckets:
+    """Return the bid-ask spreads of each delta and day bucket in dollars, sorted.
 
     Args:
         quotes: The chain.
         vols: What `chain_vols` says of it.
-        relative_to: What spreads are divided by: 1 for dollars, the spot for parts of it.
     """
-    spread = (quotes.ask - quotes.bid) / relative_to
+    spread = quotes.ask - quotes.bid
     size, days = np.abs(vols.delta), quotes.years * _DAYS
     found: Buckets = {}
     for delta_name, (low, high) in DELTA_BUCKETS.items():

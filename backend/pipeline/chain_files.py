@@ -135,9 +135,8 @@ def _chain(
 ) -> OptionChain:
     # QQQ260714C00505000: the last 15 characters are of fixed width, the root is what stands before.
     bare = pl.col("bare")
-    rows = pl.DataFrame(columns, infer_schema_length=None).with_columns(
-        occ_symbol=bare.str.head(-15).str.pad_end(6, " ") + bare.str.tail(15)
-    )
+    rows = pl.DataFrame(columns, schema_overrides={"bare": pl.String}, infer_schema_length=None)
+    rows = rows.with_columns(occ_symbol=bare.str.head(-15).str.pad_end(6, " ") + bare.str.tail(15))
     rows = rows.hstack(parse_occ(rows["occ_symbol"]))
     if rows.is_empty() or rows["strike"].null_count():
         raise ValueError("it holds no contracts, or a symbol that is none")
