@@ -17,6 +17,7 @@ from models.errors import TradingError
 from models.tables import EQUITY_BARS, OPTION_QUOTES
 from pipeline import plan, quality
 from pipeline.coverage import Mark
+from pipeline.dividends import expected_dividends
 from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored, Written
 from pipeline.load import Desk, Piece, load, store_contracts, store_rate, store_underlyings
 from pipeline.runs import Run, RunRecord
@@ -109,8 +110,7 @@ def _events(request: Request, desk: Desk) -> Iterator[Event]:
     plans = [_plan(request, desk, ticker, now) for ticker in request.tickers]
     yield Planned(now, sum(each.steps for each in plans))
     busy = [each.ticker for each in plans if each.steps]
-    if busy:
-        store_underlyings(desk, busy, now)
+    known = store_underlyings(desk, busy, now) if busy else pl.DataFrame()
     for each in plans:
         yield from each.kept
         for group in each.bars:
@@ -120,7 +120,7 @@ def _events(request: Request, desk: Desk) -> Iterator[Event]:
             yield StepDone()
         if each.chain and request.window:
             yield Fetching(each.ticker, plan.CHAIN_DATASET, (each.chain.day,))
-            yield from _store_chain(desk, each, each.chain, request.window)
+            yield from _store_chain(desk, each, each.chain, request.window, known)
             yield StepDone()
 
 
@@ -211,7 +211,7 @@ def _rows_of(slot: Slot, reply: Frame, until: datetime) -> Frame:
 
 
 def _store_chain(
-    desk: Desk, ticker_plan: _TickerPlan, session: Session, window: plan.Window
+    desk: Desk, ticker_plan: _TickerPlan, session: Session, window: plan.Window, known: Frame
 ) -> Iterator[Event]:
     """Fetch, check, enrich and store one chain snapshot."""
     from pipeline.enrich import enrich  # noqa: PLC0415 - numba: 0.6 s that many runs need not pay
@@ -221,6 +221,7 @@ def _store_chain(
     today = now.astimezone(NEW_YORK).date()
     first, last = (today + timedelta(days=days) for days in (window.first, window.last))
     chain = desk.market.option_chain(ticker, first, last, now=now)
+    dividends = expected_dividends(known, ticker, today)
     quotes = chain.quotes.with_columns(session=pl.lit(session.day))
     rules = quality.chain_rules(
         OPTION_QUOTES,
@@ -228,7 +229,7 @@ def _store_chain(
         rate=chain.risk_free_rate or 0.0,
     )
     checked = quality.check(OPTION_QUOTES, quotes, rules, ticker=ticker)
-    checked = replace(checked, accepted=enrich(chain, checked.accepted))
+    checked = replace(checked, accepted=enrich(chain, checked.accepted, dividends))
     store_contracts(desk, chain)
     store_rate(desk, chain, session.day)
     part = desk.part(ticker, plan.CHAIN_DATASET, session.day)

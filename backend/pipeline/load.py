@@ -117,8 +117,8 @@ def _counted(piece: Piece, stored: Frame) -> tuple[Part, Frame, Mark]:
     return piece.part, stored, replace(piece.mark, status=status)
 
 
-def store_underlyings(desk: Desk, tickers: Sequence[str], now: datetime) -> None:
-    """Store what the market knows of each ticker.
+def store_underlyings(desk: Desk, tickers: Sequence[str], now: datetime) -> Frame:
+    """Store what the market knows of each ticker, and return it.
 
     Raises:
         BadSymbol: It does not know one of them.
@@ -128,6 +128,7 @@ def store_underlyings(desk: Desk, tickers: Sequence[str], now: datetime) -> None
     if unknown:
         raise BadSymbol(f"{', '.join(unknown)}: {desk.market.source} does not know this ticker")
     desk.store.upsert(UNDERLYINGS.name, rows)
+    return rows
 
 
 def store_contracts(desk: Desk, chain: OptionChain) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from black_scholes import calculator
+from black_scholes import american
 from models.errors import NotFound
 from models.options import OptionChain
 from models.tables import (
@@ -124,7 +124,7 @@ class FakeMarket:
             np.array([int(now.timestamp()) * 10**9]), np.array(expiration, "datetime64[D]")
         )
         is_call = np.array(right) == "C"
-        worth = calculator.price(100.0, strike, years, RATE, VOL, is_call=is_call)
+        worth = american.price(100.0, strike, years, RATE, VOL, is_call=is_call)
         symbols = [f"{ticker:<6}{e:%y%m%d}{r}{int(k * 1000):08d}" for e, k, r in keys]
         quotes = pl.DataFrame(
             {

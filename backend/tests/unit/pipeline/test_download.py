@@ -88,7 +88,8 @@ def test_a_first_run_stores_bars_and_one_chain(job: Job) -> None:
     assert [e.rows for e in stored[:2]] == [13 * 60, 9 * 60]  # Friday up to its close
     quotes = job.store.frames["option_quotes"]
     assert stored[2].rows == quotes.height > 100
-    live = quotes.filter(pl.col("expiration") > FRIDAY.day, pl.col("bid").is_not_null())
+    out = (pl.col("right") == "C") == (pl.col("strike") >= 100)
+    live = quotes.filter(out, pl.col("expiration") > FRIDAY.day, pl.col("bid").is_not_null())
     assert live["implied_volatility"].null_count() == 0
     assert live["implied_volatility"].median() == pytest.approx(0.2, abs=0.002)
     assert job.statuses() == ["complete"]

@@ -1,16 +1,20 @@
 """Implied volatility and greeks through the pipeline."""
 
 import gzip
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
-from black_scholes import calculator
+from black_scholes import american, calculator
 from models.options import OptionChain
+from models.symbols import exercise_style_of
 from models.tables import OPTION_QUOTES, frame_schema
+from pipeline.dividends import CashDividend
 from pipeline.enrich import enrich, valuation_time
 from utils import market_calendar
 
@@ -26,7 +30,7 @@ def make_chain(  # one expiration, flat smile
     carry: float = 0.012,
     vol: float = 0.22,
     half_spread: float = 0.01,
-    stated_rate: float | None = 0.04,
+    stated_rate: float | None = 0.043,
     expiration: date = date(2026, 12, 18),
     root: str = "QQQ",
 ) -> OptionChain:
@@ -34,7 +38,8 @@ def make_chain(  # one expiration, flat smile
     strike, right = (list(column) for column in zip(*keys, strict=True))
     years = market_calendar.year_fraction(ts, expiration, root=root)
     is_call = np.array(right) == "C"
-    worth = calculator.price(spot, strike, years, rate, vol, carry, is_call=is_call)
+    style = american if exercise_style_of(root) == "A" else calculator
+    worth = style.price(spot, strike, years, rate, vol, carry, is_call=is_call)
     quotes = pl.DataFrame(
         {
             "occ_symbol": [f"{root:<6}{expiration:%y%m%d}{r}{int(k * 1000):08d}" for k, r in keys],
@@ -44,35 +49,74 @@ def make_chain(  # one expiration, flat smile
             "ask": worth + half_spread,
         }
     ).with_columns(expiration=pl.lit(expiration), underlying_price=pl.lit(spot))
-    return OptionChain(root, ts, spot, stated_rate, 0.0, quotes, quotes.head(0))
+    return OptionChain(root, ts, spot, stated_rate, carry, quotes, quotes.head(0))
 
 
-def test_known_volatility_forward_and_rate_come_back() -> None:
-    chain = make_chain()
+@pytest.mark.parametrize("root", ["QQQ", "SPX"])
+def test_known_volatility_forward_and_rate_come_back(root: str) -> None:
+    chain = make_chain(root=root)
     rows = enrich(chain, chain.quotes)
     years = rows["year_fraction"][0]
     true_forward = 500.0 * np.exp((0.043 - 0.012) * years)
     assert rows["forward"].to_numpy() == pytest.approx(true_forward, abs=0.01)
-    assert rows["implied_volatility_status"].unique().to_list() == ["ok"]
-    assert rows["implied_volatility"].to_numpy() == pytest.approx(0.22, abs=5e-4)
+    assert rows["risk_free_rate"].to_numpy() == pytest.approx(0.043, abs=1e-3)
+    near = rows.filter((pl.col("strike") - 500).abs() <= 40)
+    assert near["implied_volatility_status"].unique().to_list() == ["ok"]
+    assert near["implied_volatility"].to_numpy() == pytest.approx(0.22, abs=5e-4)
 
 
-def test_greeks_come_in_the_units_of_the_table() -> None:
-    chain = make_chain(stated_rate=0.043)
-    rows = enrich(chain, chain.quotes).row(24, named=True)  # the call struck at 500
-    years, spot, vol = rows["year_fraction"], 500.0, rows["implied_volatility"]
-    carry = rows["risk_free_rate"] - np.log(rows["forward"] / spot) / years
+@pytest.mark.parametrize(
+    ("root", "style", "right"),
+    [("QQQ", american, "P"), ("QQQ", american, "C"), ("SPX", calculator, "P")],
+)
+def test_greeks_come_in_the_units_of_the_table(root: str, style: Any, right: str) -> None:
+    chain = make_chain(root=root)
+    found = enrich(chain, chain.quotes).filter(pl.col("strike") == 510, pl.col("right") == right)
+    rows = found.row(0, named=True)
+    years, vol, carry = rows["year_fraction"], rows["implied_volatility"], 0.012
 
     def price(spot: float = 500.0, vol: float = vol, rate: float = 0.0, days: float = 0.0) -> float:
         r = rows["risk_free_rate"] + rate
         left = years - days / 365
-        return float(calculator.price(spot, 500.0, left, r, vol, carry, is_call=True))
+        market = spot, 510.0, left, r, vol, carry
+        return float(style.price(*market, is_call=right == "C"))
 
-    assert rows["delta"] == pytest.approx((price(500.1) - price(499.9)) / 0.2, abs=1e-6)
-    assert rows["vega_per_point"] == pytest.approx(price(vol=vol + 0.01) - price(), rel=1e-3)
-    assert rows["rho_per_point"] == pytest.approx(price(rate=0.01) - price(), rel=2e-2)
+    assert rows["delta"] == pytest.approx((price(500.5) - price(499.5)), abs=2e-4)
+    assert rows["vega_per_point"] == pytest.approx(price(vol=vol + 0.01) - price(), rel=1e-2)
+    assert rows["rho_per_point"] == pytest.approx(price(rate=0.01) - price(), rel=3e-2)
     assert rows["theta_per_day"] == pytest.approx(price(days=1) - price(), rel=3e-2)
     assert rows["theta_per_day"] < 0 < rows["gamma"]
+
+
+def test_exercise_follows_the_contracts_where_they_say_it() -> None:
+    chain = make_chain(root="QQQ")
+    contracts = chain.quotes.select("occ_symbol", exercise_style=pl.lit("E"))
+    european = enrich(replace(chain, contracts=contracts), chain.quotes)
+    put = (pl.col("strike") == 530) & (pl.col("right") == "P")
+    vols = [
+        rows.filter(put)["implied_volatility"][0]
+        for rows in (european, enrich(chain, chain.quotes))
+    ]
+    assert vols[1] == pytest.approx(0.22, abs=5e-4)
+    assert vols[0] > 0.225  # the early-exercise premium taken for volatility
+
+
+def test_a_known_dividend_counts_from_its_ex_date_on() -> None:
+    """Calls that expire before the ex-date are worth no more than European ones."""
+    near, far = (
+        make_chain(carry=0.0, expiration=day) for day in (date(2026, 12, 11), date(2026, 12, 31))
+    )
+    dividends = [CashDividend(date(2026, 12, 18), 2.0)]
+    quotes = pl.concat([near.quotes, far.quotes])
+    rows = enrich(
+        near, quotes.filter(pl.col("right") == "C"), dividends
+    )  # no pairs: the spot is carried
+    forwards = rows.group_by("expiration", maintain_order=True).agg(
+        pl.first("forward", "year_fraction")
+    )
+    for (_, forward, years), paid in zip(forwards.rows(), (0.0, 2.0), strict=True):
+        discounted = paid * np.exp(-0.043 * 28 / 365)
+        assert forward == pytest.approx((500 - discounted) * np.exp(0.043 * years), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +141,8 @@ def test_a_row_without_volatility_says_why(change: dict[str, float], status: str
     row = rows.row(0, named=True)
     assert row["implied_volatility_status"] == status
     assert [row[name] for name in ("implied_volatility", "delta", "gamma")] == [None] * 3
-    assert rows["implied_volatility"][1:].null_count() == 0
+    others = rows.filter((pl.col("strike") - 500).abs() <= 40)
+    assert others["implied_volatility"].null_count() == 0
 
 
 def test_an_expired_contract_has_no_volatility() -> None:
@@ -113,20 +158,20 @@ def test_without_pairs_the_stated_rate_and_yield_carry_the_spot() -> None:
     calls = chain.quotes.filter(pl.col("right") == "C")
     rows = enrich(chain, calls)
     years = rows["year_fraction"][0]
-    assert rows["forward"][0] == pytest.approx(500.0 * np.exp(0.04 * years))
-    assert rows["risk_free_rate"].unique().to_list() == [0.04]
+    assert rows["forward"][0] == pytest.approx(500.0 * np.exp(0.043 * years))
+    assert rows["risk_free_rate"].unique().to_list() == [0.043]
 
 
 def test_puts_of_an_unpaired_strike_use_the_forward_of_their_expiration() -> None:
     chain = make_chain()
     rows = enrich(chain, chain.quotes.slice(1))  # without the lowest call
-    assert rows["implied_volatility"][0] == pytest.approx(0.22, abs=1e-3)
+    assert rows["implied_volatility"][0] == pytest.approx(0.22, abs=2e-3)
 
 
 def test_puts_alone_are_priced_too() -> None:
     chain = make_chain(carry=0.0)
     rows = enrich(chain, chain.quotes.filter(pl.col("right") == "P"))
-    assert rows["implied_volatility"].null_count() == 0
+    assert rows.filter(pl.col("strike") <= 520)["implied_volatility"].null_count() == 0
 
 
 def test_an_empty_chain_gets_its_columns() -> None:
@@ -193,5 +238,5 @@ def test_volatility_and_delta_of_a_real_chain_agree_with_the_vendor() -> None:
     points = 100 * (rows["implied_volatility"] - rows["source_implied_volatility"]).abs()
     delta = (rows["delta"] - rows["source_delta"]).abs()
     assert rows.height > 900
-    assert points.median() <= 0.05
+    assert points.median() <= 0.03
     assert delta.median() <= 0.002
