@@ -73,6 +73,6 @@ def test_volatilities_and_deltas_agree_with_the_exchange() -> None:
     vols, deltas = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     assert vols.size > 900
     assert not np.isnan(vols).any()
-    assert np.median(np.abs(vols)) < 0.0005
+    assert np.median(np.abs(vols)) < 0.0003
     assert np.median(np.abs(deltas)) < 0.002
     print(f"median difference {100 * np.median(np.abs(vols)):.4f} points")
