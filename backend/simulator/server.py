@@ -87,11 +87,11 @@ class Simulator:
         self.options = options
         wall = wall_clock()
         start = None if options.clock is None else parse_start(options.clock, wall)
-        self._sockets = _listening(options)
         self.app = App()
-        self.trust = _trust()
         self.world = open_world(options)
         self.clock = market_clock(start or self.world.default_start(wall), options.speed)
+        self.trust = _trust()
+        self._sockets = _listening(options)  # last: whatever fails before leaves no port open
         http, https = (held.getsockname()[1] for held in self._sockets)
         self.http = f"http://{HOST}:{http}"
         self.https = f"https://{HOST}:{https}"
