@@ -276,6 +276,7 @@ from schwab_integration.auth import SchwabAuth
 from schwab_integration.config import SchwabSettings
 
 auth = SchwabAuth(SchwabSettings())
+print("loaded", flush=True)
 sys.stdin.readline()
 print(auth.access_token())
 auth.close()
@@ -321,6 +322,9 @@ def test_processes_renew_once_with_a_rotating_refresh_token(
         for _ in range(4)
     ]
     for child in children:  # all are loaded when the first is let go
+        assert child.stdout
+        assert child.stdout.readline() == "loaded\n"
+    for child in children:
         assert child.stdin
         child.stdin.write("go\n")
         child.stdin.flush()
