@@ -1,7 +1,8 @@
 """Rows of coverage: what is stored of one dataset, ticker and session, and a hash of its content.
 
 The hash depends on the content alone: not on the order of the rows, on who wrote them, in which
-run, or on which machine.
+run, or on which machine. That of chain snapshots is a sum over the snapshots, so that one more is
+added without reading those that are covered already.
 """
 
 from __future__ import annotations
@@ -12,27 +13,70 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from models.tables import COVERAGE, Frame, Scalar, Table, frame_schema
+from models.tables import COVERAGE, OPTION_QUOTES, Frame, Scalar, Table, frame_schema
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
 _NULL = b"\x00null"
+_MODULUS = 1 << 256
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is stored of a part.
+
+    Attributes:
+        rows: Their number.
+        total: Sum of the hashes of its groups, modulo 2^256.
+        newest_at: `ts` of the newest row.
+    """
+
+    rows: int = 0
+    total: int = 0
+    newest_at: datetime | None = None
+
+    @property
+    def content_hash(self) -> str:
+        """The hash as coverage spells it, hexadecimal."""
+        return f"{self.total:064x}"
+
+    def plus(self, table: Table, rows: Frame) -> Content:
+        """Return the content with further rows, of groups that it does not have yet.
+
+        Args:
+            table: Whose rows they are; all its columns are hashed.
+            rows: Columns of the table, in any order, as a store returns them.
+        """
+        if rows.is_empty():
+            return self
+        snapshots = table.name == OPTION_QUOTES.name
+        groups = rows.partition_by("ts") if snapshots else [rows]
+        total = sum(int.from_bytes(_digest(table, group)) for group in groups)
+        times = [self.newest_at, *rows["ts"].unique()] if "ts" in rows.columns else []
+        newest_at = max(filter(None, times), default=None)
+        return Content(self.rows + rows.height, (self.total + total) % _MODULUS, newest_at)
 
 
 def content_hash(table: Table, rows: Frame) -> str:
-    """Return the SHA-256 of rows as stored, hexadecimal, whatever their order.
+    """Return the hash of rows as stored, hexadecimal, whatever their order.
+
+    The SHA-256 of all rows; of chain snapshots the sum of those of each snapshot, modulo 2^256.
 
     Args:
         table: Whose rows they are; all its columns are hashed.
         rows: Columns of the table, in any order, as a store returns them.
     """
+    return Content().plus(table, rows).content_hash
+
+
+def _digest(table: Table, rows: Frame) -> bytes:
     ordered = rows.select(table.column_names).sort(table.key)
     digest = hashlib.sha256(f"{table.name}:{ordered.height}".encode())
     for series in ordered:
         digest.update(f"\x00{series.name}\x00".encode())
         digest.update(_bytes(series))
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _bytes(series: pl.Series) -> bytes:
@@ -100,12 +144,27 @@ class Mark:
     scope: str | None = None
 
 
-def coverage_row(part: Part, stored: Frame, mark: Mark, *, checked_at: datetime) -> Frame:
+def covered_content(coverage: Frame, part: Part) -> Content:
+    """Return the content of a part that coverage vouches for.
+
+    Args:
+        coverage: Rows of `COVERAGE` of the part's ticker, source and origin.
+        part: Of which table, dataset and session.
+    """
+    of_part = (pl.col("dataset") == part.dataset) & (pl.col("session") == part.session)
+    for rows, text, newest_at in (
+        coverage.filter(of_part).select("rows", "content_hash", "newest_at").iter_rows()
+    ):
+        return Content(rows, int(text or "0", 16), newest_at)
+    return Content()
+
+
+def coverage_row(part: Part, stored: Content, mark: Mark, *, checked_at: datetime) -> Frame:
     """Return one row of `COVERAGE`.
 
     Args:
         part: What it speaks of.
-        stored: All rows that are stored of it.
+        stored: All that is stored of it.
         mark: How far it is covered.
         checked_at: Wall time.
     """
@@ -113,9 +172,9 @@ def coverage_row(part: Part, stored: Frame, mark: Mark, *, checked_at: datetime)
         "ticker": part.ticker,
         "dataset": part.dataset,
         "session": part.session,
-        "rows": stored.height,
-        "content_hash": content_hash(part.table, stored),
-        "newest_at": stored["ts"].max(),
+        "rows": stored.rows,
+        "content_hash": stored.content_hash,
+        "newest_at": stored.newest_at,
         "checked_at": checked_at,
         "source": part.source,
         "origin": part.origin,

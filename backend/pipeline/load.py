@@ -22,7 +22,7 @@ from models.tables import (
     frame_schema,
 )
 from pipeline import plan
-from pipeline.coverage import Mark, Part, coverage_row
+from pipeline.coverage import Content, Mark, Part, coverage_row, covered_content
 from pipeline.events import Stored, Written
 
 if TYPE_CHECKING:
@@ -88,33 +88,64 @@ def load(desk: Desk, pieces: Sequence[Piece], *, fresh: bool) -> Iterator[Writte
     changed = desk.store.upsert(table.name, accepted, expect_empty=fresh)
     if not rejected.is_empty():
         desk.store.upsert(QUARANTINE.name, rejected)
-    first, last = pieces[0].part, pieces[-1].part
-    days: Range[Scalar] = Range(first.session, last.session + timedelta(days=1))
-    stored = desk.store.read(table.name, first.where | {"session": days})
-    whole = [_counted(piece, stored.filter(session=piece.part.session)) for piece in pieces]
+    contents = (
+        _snapshot_content(desk, pieces[0]) if table is OPTION_QUOTES else _contents(desk, pieces)
+    )
     now = desk.wall()
-    coverage = [coverage_row(part, rows, mark, checked_at=now) for part, rows, mark in whole]
+    whole = [
+        (piece, content, _mark(piece, content))
+        for piece, content in zip(pieces, contents, strict=True)
+    ]
+    coverage = [
+        coverage_row(piece.part, content, mark, checked_at=now) for piece, content, mark in whole
+    ]
     desk.store.upsert(COVERAGE.name, pl.concat(coverage))
-    yield Written(first.ticker, first.dataset, changed)
-    for piece, (part, rows, mark) in zip(pieces, whole, strict=True):
+    yield Written(pieces[0].part.ticker, pieces[0].part.dataset, changed)
+    for piece, content, mark in whole:
         yield Stored(
-            ticker=part.ticker,
-            dataset=part.dataset,
-            session=part.session,
+            ticker=piece.part.ticker,
+            dataset=piece.part.dataset,
+            session=piece.part.session,
             status=mark.status,
-            rows=rows.height,
+            rows=content.rows,
             missing=mark.missing,
             quarantined=piece.checked.rejected.height,
             findings=piece.checked.findings,
         )
 
 
-def _counted(piece: Piece, stored: Frame) -> tuple[Part, Frame, Mark]:
-    """Return a part with what is stored of it; without a row the mark says so."""
-    if not stored.is_empty():
-        return piece.part, stored, piece.mark
+def _contents(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
+    """Return what is stored of each piece's part, read back in one go."""
+    first, last = pieces[0].part, pieces[-1].part
+    days: Range[Scalar] = Range(first.session, last.session + timedelta(days=1))
+    stored = desk.store.read(first.table.name, first.where | {"session": days})
+    return [
+        Content().plus(first.table, stored.filter(session=piece.part.session)) for piece in pieces
+    ]
+
+
+def _snapshot_content(desk: Desk, piece: Piece) -> list[Content]:
+    """Return what is stored of a session's snapshots.
+
+    Only those are read that are newer than what coverage vouches for: the new one, and any that a
+    run left which was killed before it could say so. All are, where the clock was set back.
+    """
+    part = piece.part
+    coverage = desk.store.coverage(part.ticker, source=part.source, origin=part.origin)
+    known = covered_content(coverage, part)
+    oldest = piece.checked.accepted["ts"].min()
+    if known.newest_at is None or (oldest is not None and oldest <= known.newest_at):  # type: ignore[operator]
+        return [Content().plus(part.table, desk.store.read(part.table.name, part.where))]
+    later: Range[Scalar] = Range(known.newest_at + timedelta(microseconds=1), None)
+    return [known.plus(part.table, desk.store.read(part.table.name, part.where | {"ts": later}))]
+
+
+def _mark(piece: Piece, content: Content) -> Mark:
+    """Return how far a part is covered; without a row the mark says so."""
+    if content.rows:
+        return piece.mark
     status = "empty" if piece.checked.rejected.is_empty() else "quarantined"
-    return piece.part, stored, replace(piece.mark, status=status)
+    return replace(piece.mark, status=status)
 
 
 def store_underlyings(desk: Desk, tickers: Sequence[str], now: datetime) -> Frame:

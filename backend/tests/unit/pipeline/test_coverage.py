@@ -6,8 +6,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.tables import EQUITY_BARS, QUARANTINE, frame_schema
-from pipeline.coverage import content_hash
+from models.tables import EQUITY_BARS, OPTION_QUOTES, QUARANTINE, frame_schema
+from pipeline.coverage import Content, content_hash
 
 BASE = {
     "underlying": "QQQ",
@@ -52,6 +52,37 @@ def test_every_value_counts() -> None:
         bars(2, underlying="QQ"),
     ]
     assert len({content_hash(EQUITY_BARS, frame) for frame in frames}) == len(frames)
+
+
+def snapshot(minute: int, **changes: object) -> pl.DataFrame:
+    rows = [
+        {"ts": datetime(2026, 11, 20, 15, minute, tzinfo=UTC), "occ_symbol": f"QQQ {n}", "bid": n}
+        | changes
+        for n in range(3)
+    ]
+    return pl.DataFrame(rows, schema=frame_schema(OPTION_QUOTES))
+
+
+@given(st.permutations(range(5)), st.integers(1, 4))
+def test_snapshots_may_be_added_one_by_one(order: list[int], cut: int) -> None:
+    whole = Content().plus(OPTION_QUOTES, pl.concat(snapshot(n) for n in range(5)))
+    first, rest = order[:cut], order[cut:]
+    added = Content().plus(OPTION_QUOTES, pl.concat(snapshot(n) for n in first))
+    for minute in rest:
+        added = added.plus(OPTION_QUOTES, snapshot(minute))
+    assert added == whole
+
+
+def test_every_snapshot_counts() -> None:
+    frames = [
+        [snapshot(1)],
+        [snapshot(1), snapshot(2)],
+        [snapshot(1), snapshot(3)],
+        [snapshot(1), snapshot(2, ask=1.0)],
+        [snapshot(1, ask=1.0), snapshot(2)],
+    ]
+    hashes = {content_hash(OPTION_QUOTES, pl.concat(each)) for each in frames}
+    assert len(hashes) == len(frames)
 
 
 def test_a_zero_is_a_zero_whatever_its_sign() -> None:

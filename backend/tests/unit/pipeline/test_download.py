@@ -207,6 +207,41 @@ def test_a_clock_set_back_adds_an_earlier_snapshot_once(job: Job) -> None:
     assert again["rows"][0] == job.store.frames["option_quotes"].height
 
 
+def test_the_hash_of_a_day_of_snapshots_is_that_of_all_its_rows(job: Job) -> None:
+    """Each run reads back what is new alone; a run killed before its coverage is made good."""
+    read_back = []
+    read = job.store.read
+
+    def listen(table: str, where: Any = None, columns: Any = None) -> Any:
+        found = read(table, where, columns)
+        if table == "option_quotes" and columns is None:
+            read_back.append(found["ts"].n_unique())
+        return found
+
+    def fail(table: str) -> None:
+        if table == "coverage":
+            raise Killed
+
+    job.store.read = listen
+    for number in range(5):
+        job.now = FRIDAY.open + timedelta(minutes=30 + number)
+        killed = number == 2
+        job.store.before_write = fail if killed else lambda _table: None
+        job.interval = "1d"  # its bar comes at the close
+        if killed:
+            with pytest.raises(Killed):
+                job.run()
+        else:
+            job.run()
+    assert read_back == [1, 1, 1, 2, 1]
+    rows = read("option_quotes")
+    (covered,) = read("coverage", {"dataset": "option_quotes"}).iter_rows(named=True)
+    assert rows["ts"].n_unique() == 5
+    assert covered["rows"] == rows.height
+    assert covered["newest_at"] == rows["ts"].max()
+    assert covered["content_hash"] == content_hash(TABLES["option_quotes"], rows)
+
+
 def test_a_contract_keeps_the_day_it_was_first_seen(job: Job) -> None:
     job.now = FRIDAY.close - timedelta(days=1)
     job.run()
