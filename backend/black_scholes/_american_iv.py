@@ -35,6 +35,7 @@ _LEAST = 1e-4
 # Error of a premium as a share of it, exceeded by one in a hundred options when measured.
 _ERROR, _PRECISE_ERROR = 5e-3, 1e-4
 _NOISE = 1e-14  # error of any price as a share of spot and strike
+_GAIN_NOISE = 5e-8  # error of a vanishing premium as a share of the intrinsic value
 _FUZZ = 1e-12  # share of spot and strike below which time value is rounding
 HIDDEN = 0.1  # relative uncertainty from which on a volatility is no statement
 
@@ -96,7 +97,7 @@ def classify(
 def price_error(price: FloatArray, premium: FloatArray, rows: Rows, *, precise: bool) -> FloatArray:
     """Return what a price of this package may be off by, dollars; NaN for a price of NaN."""
     share = _PRECISE_ERROR if precise else _ERROR
-    noise = _NOISE * (rows.spot + rows.strike)
+    noise = _NOISE * (rows.spot + rows.strike) + _GAIN_NOISE * rows.intrinsic
     return np.maximum(share * np.abs(premium), noise) + 0.0 * price
 
 

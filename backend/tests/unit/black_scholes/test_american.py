@@ -181,11 +181,13 @@ def test_implied_volatility_undoes_the_price(precise: bool) -> None:
         price, spot, strike, years, rate, paid, is_call=calls, precise=precise
     )
     solved = found.status == Status.OK
-    np.testing.assert_allclose(found.vol[solved], rows[4][solved], rtol=1e-6)
-    # Solvable: a hundredth of a cent more or less would not hide a tenth of the volatility.
+    off = np.abs(found.vol - rows[4])[solved]
+    assert (off <= 1e-6 * rows[4][solved] + found.uncertainty[solved]).all()
+    # Solvable: a hundredth of a cent more or less would not hide a thousandth of the volatility,
+    # and the option is not at the boundary, where no engine can tell.
     vega = calculator.greeks(*rows, is_call=calls).vega
     gain = np.maximum(np.where(calls, rows[0] - rows[1], rows[1] - rows[0]), 0)
-    solvable = (0.001 * vega * rows[4] > 1e-4) & (price > gain + 1e-4)
+    solvable = (0.001 * vega * rows[4] > 1e-4) & (price > gain + (1e-4 if precise else 1e-2))
     assert solvable.sum() > 300
     assert solved[solvable].all()
 
