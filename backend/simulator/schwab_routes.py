@@ -82,7 +82,7 @@ class SchwabRoutes:
         ]
 
     @staticmethod
-    def exception_handlers() -> dict[int | type[Exception], ExceptionHandler]:
+    def failure_answers() -> dict[int | type[Exception], ExceptionHandler]:
         """Return answers in Schwab's form to unknown paths and methods, and to our own failures."""
         return {
             404: lambda _request, _error: _refused(not_found()),

@@ -121,7 +121,7 @@ class Simulator:
         schwab = SchwabRoutes(MarketData(self.world, self.clock), desk, limit)
         return Starlette(
             routes=[Route("/simulator/status", self._show_status), *schwab.routes()],
-            exception_handlers=SchwabRoutes.exception_handlers(),
+            exception_handlers=SchwabRoutes.failure_answers(),
         )
 
     @contextlib.asynccontextmanager

@@ -21,7 +21,7 @@ def client_of(world: Any, noon: Any) -> TestClient:
     limit = RateLimit(0, time.monotonic)
     schwab = SchwabRoutes(MarketData(world, lambda: noon), desk, limit)
     application = Starlette(
-        routes=schwab.routes(), exception_handlers=SchwabRoutes.exception_handlers()
+        routes=schwab.routes(), exception_handlers=SchwabRoutes.failure_answers()
     )
     client = TestClient(application, raise_server_exceptions=False)
     query = {"client_id": DEMO_APP_KEY, "redirect_uri": DEMO_CALLBACK}
