@@ -69,7 +69,7 @@ def kernel_sources(package: Path) -> list[Path]:
     marks = "@kernel", "@inline", "numba"
     return [
         path
-        for path in package.glob("*.py")
+        for path in package.rglob("*.py")
         if any(mark in path.read_text(encoding="utf-8") for mark in marks)
     ]
 
