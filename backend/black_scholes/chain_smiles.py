@@ -45,6 +45,9 @@ _TIGHT = 2.0
 
 _ENOUGH = 6
 
+_DOUBT = 0.5
+"""Of an early-exercise premium: how far it may be off while the rate is being found."""
+
 _TIMING_ERROR = 2e-4
 """Relative: how far the spot moves between the quotes of two expirations."""
 
@@ -120,7 +123,7 @@ class ChainVols(NamedTuple):
     vega: FloatArray
 
 
-def chain_carry(
+def chain_carry(  # noqa: PLR0913 - what is expected, one by one
     quotes: ChainQuotes,
     spot: float,
     *,
@@ -323,12 +326,17 @@ def _parity(
         # pairs that know.
         tight = width <= _TIGHT * known[_ENOUGH - 1]
         call, put = call[tight], put[tight]
+    # A premium is known no better than the rate it was computed at; else rate and premium would
+    # confirm each other. The doubt widens the quote in the money, which has the premium.
+    doubt = _DOUBT * (np.abs(premium[call]) + np.abs(premium[put]))
+    on_call = np.where(quotes.bid[call] > quotes.bid[put], doubt, 0.0)
+    on_put = doubt - on_call
     return forward_from_parity(
         quotes.strike[call],
-        quotes.bid[call],
-        quotes.ask[call],
-        quotes.bid[put],
-        quotes.ask[put],
+        quotes.bid[call] - on_call,
+        quotes.ask[call] + on_call,
+        quotes.bid[put] - on_put,
+        quotes.ask[put] + on_put,
         float(quotes.years[of_it][0]),
         rate=rate,
         rate_error=rate_error,

@@ -218,9 +218,18 @@ def test_smiles_of_the_real_qqq_chain_lie_within_the_quotes(
     print(f"    all     : {inside[middle].mean():.1%} of {middle.sum()}")
     assert inside[middle].mean() >= 0.95
     assert min(share for name, share in shares.items() if name != "0-7") >= 0.95
-    # Calls and puts of one strike were not asked for at one moment: days before expiration that is
-    # worth more than the spread of a cent.
-    assert shares["0-7"] >= 0.85
+    # In the last days a spread is a cent, and quotes of neighbouring strikes were not made at one
+    # moment: they scatter around a smooth smile by as much.
+    assert shares["0-7"] >= 0.8
+    last_days = middle & (quotes.years * 365 < 7.5)
+    terms = vols.forward, quotes.strike, quotes.years, 0.0
+    price, bid, ask = (
+        calculator.price(*terms, np.maximum(vol, 1e-4), is_call=quotes.is_call)[last_days]
+        for vol in (model, vols.bid, vols.ask)
+    )
+    within_a_cent = (price >= bid - 0.01) & (price <= ask + 0.01)
+    print(f"    0-7 days: {within_a_cent.mean():.1%} within the spread and a cent")
+    assert within_a_cent.mean() >= 0.97
 
 
 def test_essvi_follows_the_real_qqq_chain(chain: tuple[ChainQuotes, ChainVols]) -> None:
