@@ -1,7 +1,14 @@
-"""The record of a run in `download_runs`."""
+"""The record of a run in `download_runs`.
+
+While a run lasts, its column `error` names the process, so that the next run can tell a run that
+goes on from one that was killed.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +21,8 @@ from pipeline.events import Stored, Written
 
 if TYPE_CHECKING:
     from pipeline.load import Desk
+
+_PROCESS = re.compile(r"process (\d+) of (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +54,9 @@ class RunRecord:
         self._partial = False
 
     def begin(self) -> None:
-        """Write that the run has begun."""
-        self._write("running", finished=False, error=None)
+        """Write that the run has begun, and that others have ended whose process is gone."""
+        self._end_the_killed()
+        self._write("running", finished=False, error=_process(os.getpid()))
 
     def add(self, event: Stored | Written) -> None:
         """Count what was stored."""
@@ -70,6 +80,20 @@ class RunRecord:
         with suppress(StoreError):
             self._write(status, finished=True, error=error)
 
+    def _end_the_killed(self) -> None:
+        """Mark runs of this machine that were killed; when that was, nobody knows."""
+        rows = self._desk.store.read(DOWNLOAD_RUNS.name, {"status": "running"})
+        killed = [
+            text
+            for text in rows["error"].drop_nulls().unique()
+            if (found := _PROCESS.fullmatch(text)) and _is_gone(*found.groups())
+        ]
+        ended = rows.filter(pl.col("error").is_in(killed)).with_columns(
+            status=pl.lit("interrupted"), error=pl.lit("its process was killed")
+        )
+        if not ended.is_empty():
+            self._desk.store.upsert(DOWNLOAD_RUNS.name, ended)
+
     def _write(self, status: str, *, finished: bool, error: str | None) -> None:
         row = {
             "run_id": self._run.run_id,
@@ -84,3 +108,19 @@ class RunRecord:
         }
         frame = pl.DataFrame([row], schema=frame_schema(DOWNLOAD_RUNS))
         self._desk.store.upsert(DOWNLOAD_RUNS.name, frame)
+
+
+def _process(number: int) -> str:
+    return f"process {number} of {socket.gethostname()}"
+
+
+def _is_gone(number: str, host: str) -> bool:
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -44,6 +44,7 @@ def test_kill_9_at_a_random_moment(
     done = friday.main(*ARGUMENTS)
     assert done.status == 0, done.err
     assert friday.content() == content, f"killed after {share:.2f} of {seconds:.1f} s"
+    assert "running" not in friday.read("download_runs")["status"].to_list()
 
 
 def test_ctrl_c_ends_with_130_and_the_next_run_continues(

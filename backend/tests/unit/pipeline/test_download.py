@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -364,6 +368,23 @@ def test_a_run_killed_before_any_write_is_completed_to_the_same_content(
         job.store.before_write = lambda _table: None
         job.run()
     assert job.content() == whole.content()
+
+
+def test_a_killed_run_is_marked_by_the_next_one_and_a_living_one_is_not(job: Job) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    host = socket.gethostname()
+    processes = [f"process {gone.pid} of {host}", f"process {os.getppid()} of {host}"]
+    processes += [f"process {gone.pid} of elsewhere", None]
+    begun = {"command": "main.py", "started_at": job.wall(), "status": "running", "rows": 0}
+    begun |= {"source": "schwab", "origin": "simulator"}
+    rows = [begun | {"run_id": str(n), "error": text} for n, text in enumerate(processes)]
+    job.store.upsert("download_runs", pl.DataFrame(rows, infer_schema_length=None))
+    job.run()
+    runs = job.store.frames["download_runs"].sort("run_id")
+    assert runs["status"].to_list() == ["interrupted", *["running"] * 3, "complete"]
+    assert runs["error"][0] == "its process was killed"
+    assert runs["error"][-1] is None
 
 
 def test_every_error_of_a_run_is_one_of_ours(job: Job) -> None:
