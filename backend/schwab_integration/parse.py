@@ -65,7 +65,7 @@ class _Candle(msgspec.Struct, gc=False):
 
 class _History(msgspec.Struct, rename="camel"):
     symbol: str = ""
-    candles: list[_Candle] = []
+    candles: list[_Candle] | None = None
     previous_close: float | None = None
 
 
@@ -102,7 +102,9 @@ def parse_candles(body: bytes) -> Candles:
         history = _HISTORY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _bad("price history", error) from None
-    columns = list(zip(*map(msgspec.structs.astuple, history.candles), strict=True)) or [()] * 6
+    columns = (
+        list(zip(*map(msgspec.structs.astuple, history.candles or []), strict=True)) or [()] * 6
+    )
     raw = pl.DataFrame(
         [
             pl.Series(n, c, pl.Float64)
@@ -186,8 +188,10 @@ def _object(body: bytes, what: str) -> dict[str, Any]:
 
 
 def _list(reply: Json, name: str) -> list[Json]:
-    """Return a list of objects; Schwab leaves an empty one out."""
-    listed = reply.get(name, [])
+    """Return a list of objects; one that is empty may be left out or null."""
+    listed = reply.get(name)
+    if listed is None:
+        return []
     if not isinstance(listed, list) or not all(isinstance(node, dict) for node in listed):
         message = f"Schwab's reply has no list of objects in {name}"
         raise BadReply(message, provider=PROVIDER, field=name)

@@ -83,22 +83,22 @@ _NUMBERS: Final = (
 
 class _Head(msgspec.Struct, rename="camel"):
     symbol: str
-    status: str = ""
+    status: str | None = None
     underlying_price: float | None = None
     interest_rate: float | None = None
     dividend_yield: float | None = None
-    is_delayed: bool = False
-    is_chain_truncated: bool = False
+    is_delayed: bool | None = None
+    is_chain_truncated: bool | None = None
 
 
 class _Wire(_Head, rename="camel"):
-    call_exp_date_map: dict[str, dict[str, list[_Contract]]] = {}
-    put_exp_date_map: dict[str, dict[str, list[_Contract]]] = {}
+    call_exp_date_map: dict[str, dict[str, list[_Contract]]] | None = None
+    put_exp_date_map: dict[str, dict[str, list[_Contract]]] | None = None
 
 
 class _Spec(_Head, rename="camel"):
-    call_exp_date_map: dict[str, dict[str, list[_SpecContract] | _SpecContract]] = {}
-    put_exp_date_map: dict[str, dict[str, list[_SpecContract] | _SpecContract]] = {}
+    call_exp_date_map: dict[str, dict[str, list[_SpecContract] | _SpecContract]] | None = None
+    put_exp_date_map: dict[str, dict[str, list[_SpecContract] | _SpecContract]] | None = None
 
 
 # Not strict: a number may come as text, and NaN does.
@@ -135,12 +135,12 @@ def parse_chain(body: bytes) -> Chain:
     wire = _decoded(body, spec_names=b'"bidPrice"' in sample)
     return Chain(
         symbol=wire.symbol,
-        status=wire.status,
+        status=wire.status or "",
         underlying_price=_positive(wire.underlying_price),
         risk_free_rate=_continuous(wire.interest_rate),
         dividend_yield=_fraction(wire.dividend_yield),
-        is_delayed=wire.is_delayed,
-        is_truncated=wire.is_chain_truncated,
+        is_delayed=bool(wire.is_delayed),
+        is_truncated=bool(wire.is_chain_truncated),
         contracts=_frame(wire),
         unknown_fields=_unknown(sample),
     )
@@ -164,7 +164,7 @@ def _frame(wire: _Wire | _Spec) -> Frame:
             (True, wire.call_exp_date_map),
             (False, wire.put_exp_date_map),
         )
-        for key, by_strike in by_expiration.items()
+        for key, by_strike in (by_expiration or {}).items()
     ]
     counts = [len(contracts) for _, _, contracts in groups]
     tuples = map(msgspec.structs.astuple, flatten.from_iterable(group[2] for group in groups))

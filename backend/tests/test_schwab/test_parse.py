@@ -183,6 +183,17 @@ def test_instruments(data: Path) -> None:
     assert parse.parse_instruments(b"{}") == []
 
 
+def test_null_is_as_good_as_nothing() -> None:
+    """A whole reply is not thrown away for a field that says nothing."""
+    body = b'{"candles":null,"symbol":"A","expirationList":null,"screeners":null,"status":null,'
+    body += b'"callExpDateMap":null,"putExpDateMap":null,"isDelayed":null,"isChainTruncated":null}'
+    assert parse.parse_candles(body).frame.is_empty()
+    assert parse.parse_expirations(body) == parse.parse_movers(body) == []
+    chain = parse.parse_chain(body)
+    assert chain.contracts.is_empty()
+    assert (chain.status, chain.is_delayed, chain.is_truncated) == ("", False, False)
+
+
 @pytest.mark.parametrize(
     "parsed",
     [
