@@ -45,7 +45,7 @@ _TIGHT = 2.0
 
 _ENOUGH = 6
 
-_DOUBT = 0.5
+_DOUBT = 0.25
 """Of an early-exercise premium: how far it may be off while the rate is being found."""
 
 _TIMING_ERROR = 2e-4

@@ -64,7 +64,7 @@ def test_volatilities_are_those_that_made_the_quotes(style: bool) -> None:
     assert found.mid[middle] == pytest.approx(true[middle], abs=0.004)
     assert np.mean(np.abs(found.mid - true)[middle] < 0.001) > 0.9
     inside = (found.bid <= true) & (true <= found.ask)
-    assert inside[middle].mean() > 0.97
+    assert inside[middle].mean() > (0.85 if style else 0.99)
 
 
 def test_missing_sides_and_expired_rows_have_defined_values() -> None:
