@@ -48,6 +48,7 @@ LEAST_SAMPLE = 20
 
 _DAYS = 365.0
 _DUST = 1e-9
+_SPOT_DOUBT = 3e-4  # how far the spot may be from the one that forwards tell, relative
 _SMILE_REACH = 1.3  # at-the-money widths from the money over which a smile is judged
 _WING = 2.0  # widths from the money at which wing slopes are read
 
@@ -81,7 +82,8 @@ class Parity:
     Attributes:
         within: Part of the pairs near the money whose gap is at most their half-spreads.
         median_gap: Median |C - P - D (F - K)| of these pairs less early exercise, in half-spreads.
-        american: Pairs that leave S e^(-qT) - K <= C - P <= S - K e^(-rT), by their mids.
+        american: Pairs that leave S e^(-qT) - K <= C - P <= S - K e^(-rT), by their mids and
+            beyond their half-spreads.
     """
 
     within: float
@@ -267,7 +269,7 @@ def parity_figures(quotes: ChainQuotes, vols: ChainVols) -> Parity:
     half_spreads = 0.5 * ((quotes.ask - quotes.bid)[call] + (quotes.ask - quotes.bid)[put])
     low = spot * np.exp(-np.maximum(carry, 0.0) * years) - strike
     high = spot * np.exp(-np.minimum(carry, 0.0) * years) - strike * np.exp(-rate * years)
-    slack = np.minimum(difference - low, high - difference) + half_spreads
+    slack = np.minimum(difference - low, high - difference) + half_spreads + _SPOT_DOUBT * spot
     return Parity(
         within=float(np.mean(relative <= 1.0)) if relative.size else 1.0,
         median_gap=float(np.median(relative)) if relative.size else 0.0,
