@@ -22,13 +22,18 @@ TOLERANCE = 1e-7
 """USD: what floats leave of an equality."""
 
 
-def arbitrage(rows: Rows, worth: Worth) -> dict[str, Violations]:
+def arbitrage(
+    rows: Rows, worth: Worth, price: Floats | None = None, tolerance: float = TOLERANCE
+) -> dict[str, Violations]:
     """Return the violations of each rule, the worst in dollars.
 
     Args:
         rows: Whole expirations, each strike's call before its put.
         worth: What they are worth at one instant.
+        price: Other prices to check than what they are worth, for example rounded ones.
+        tolerance: USD by which a rule may be broken.
     """
+    price = worth.price if price is None else price
     slack: dict[str, list[Floats]] = {
         name: [] for name in ("bounds", "vertical", "butterfly", "calendar", "parity")
     }
@@ -36,7 +41,7 @@ def arbitrage(rows: Rows, worth: Worth) -> dict[str, Violations]:
     for s in range(len(rows.group)):
         part = slice(rows.first[s], rows.first[s + 1])
         strike = rows.strike[part][::2]
-        prices = worth.price[part].reshape(-1, 2).T
+        prices = price[part].reshape(-1, 2).T
         state = worth.states[:, s]
         for name, values in _of_one(strike, prices, state).items():
             slack[name].append(values)
@@ -46,7 +51,8 @@ def arbitrage(rows: Rows, worth: Worth) -> dict[str, Violations]:
                 slack["calendar"].append((prices[:, right] - before[1][:, left]).ravel())
             before = strike, prices
     return {
-        name: _counted(np.concatenate([np.empty(0), *values])) for name, values in slack.items()
+        name: _counted(np.concatenate([np.empty(0), *values]), tolerance)
+        for name, values in slack.items()
     }
 
 
@@ -57,7 +63,9 @@ def _of_one(strike: Floats, prices: Floats, state: Floats) -> dict[str, Floats]:
     steps = np.diff(strike)
     falls, rises = -np.diff(call), np.diff(put)
     limit = steps * (1.0 if american else discount)
-    bends = [np.diff(np.diff(each) / steps) * np.minimum(steps[1:], steps[:-1]) for each in prices]
+    # How far a price lies under the straight line between its neighbours.
+    reach = steps[1:] * steps[:-1] / (steps[1:] + steps[:-1])
+    bends = [np.diff(np.diff(each) / steps) * reach for each in prices]
     share = discount * forward
     floor_call, floor_put = share - discount * strike, discount * strike - share
     if american:
@@ -81,6 +89,6 @@ def _of_one(strike: Floats, prices: Floats, state: Floats) -> dict[str, Floats]:
     }
 
 
-def _counted(slack: Floats) -> Violations:
-    broken = slack[~(slack >= -TOLERANCE)]
+def _counted(slack: Floats, tolerance: float) -> Violations:
+    broken = slack[~(slack >= -tolerance)]
     return Violations(broken.size, float(np.max(-broken, initial=0.0)), slack.size)
