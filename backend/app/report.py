@@ -9,6 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.chain_summary import ChainSummary
 from pipeline.events import Event, Kept, Planned, Stored, Written
 from pipeline.quality import Finding
 from utils.market_calendar import NEW_YORK
@@ -70,12 +71,15 @@ class Report:
     def __init__(self) -> None:
         self.datasets: dict[tuple[str, str], DatasetReport] = {}
         self.findings: dict[tuple[str, str], Finding] = {}
+        self.chains: list[ChainSummary] = []
         self.now: datetime | None = None
 
     def add(self, event: Event) -> None:
         """Take in one event."""
         if isinstance(event, Planned):
             self.now = event.now
+        if isinstance(event, ChainSummary):
+            self.chains.append(event)
         if isinstance(event, Kept | Stored):
             self._dataset(event).add(event)
         if isinstance(event, Written):
@@ -98,6 +102,10 @@ class Report:
         """Whether something that was asked for is not to be had."""
         return any(_SERIOUS & set(each.statuses) for each in self.datasets.values())
 
+    def chains_as_objects(self) -> list[dict[str, Any]]:
+        """Return the newest snapshot of each ticker in a form that JSON takes."""
+        return [_chain_object(each) for each in self.chains]
+
     def as_object(self, source: Source, *, seconds: float, place: str) -> dict[str, Any]:
         """Return the report as one JSON object."""
         return {
@@ -108,6 +116,7 @@ class Report:
             "market_time": self.now.isoformat() if self.now else None,
             "sessions": [session.day.isoformat() for session in source.sessions],
             "datasets": [asdict(each) for each in self.datasets.values()],
+            "chains": self.chains_as_objects(),
             "findings": [
                 {"dataset": dataset} | asdict(found)
                 for (dataset, _), found in self.findings.items()
@@ -130,6 +139,7 @@ class Report:
                 f"{source.market.source}, origin {source.market.origin} ({source.described})",
             ),
             ("market time", f"{market_time} New York"),
+            *((f"{each.ticker} chain", chain_text(each)) for each in self.chains),
             ("took", f"{seconds:.1f} s"),
             ("data lies in", place),
         )
@@ -173,6 +183,32 @@ class Report:
             )
             table.add_row(dataset, found.rule, verdict, f"{found.count:,}", found.reason)
         return table
+
+
+def _chain_object(chain: ChainSummary) -> dict[str, Any]:
+    found = asdict(chain) | {"at": chain.at.isoformat()}
+    found["terms"] = [
+        asdict(term) | {"expiration": term.expiration.isoformat()} for term in chain.terms
+    ]
+    return found
+
+
+def chain_text(chain: ChainSummary) -> str:
+    """Return a chain in one line: spot, volatility at the money and skew by term, what is priced."""
+    terms = [
+        f"{f'{term.dte}d' if term.dte else '0DTE'} {_percent(term.atm_volatility)}"
+        + ("" if term.skew_25_delta is None else f" ({100 * term.skew_25_delta:+.1f})")
+        for term in chain.terms
+    ]
+    spot = "" if chain.spot is None else f"spot {chain.spot:,.2f}; "
+    vols = f"ATM vol (25-delta skew, points) {', '.join(terms)}; " if terms else ""
+    others = ", ".join(f"{count:,} {status}" for status, count in chain.unpriced.items())
+    priced = f"{chain.priced:,} of {chain.contracts:,} priced"
+    return spot + vols + priced + (f" (not: {others})" if others else "")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _table(title: str) -> Table:

@@ -16,7 +16,8 @@ import polars as pl
 from models.errors import TradingError
 from models.tables import EQUITY_BARS, OPTION_QUOTES
 from pipeline import plan, quality
-from pipeline.coverage import Mark
+from pipeline.chain_summary import COLUMNS, ChainSummary, summarise
+from pipeline.coverage import Mark, covered_content
 from pipeline.dividends import expected_dividends
 from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored, Written
 from pipeline.load import Desk, Piece, load, store_contracts, store_rate, store_underlyings
@@ -122,6 +123,8 @@ def _events(request: Request, desk: Desk) -> Iterator[Event]:
             yield Fetching(each.ticker, plan.CHAIN_DATASET, (each.chain.day,))
             yield from _store_chain(desk, each, each.chain, request.window, known)
             yield StepDone()
+        if request.window:
+            yield from _newest_chain(desk, each.ticker, now)
 
 
 def _plan(request: Request, desk: Desk, ticker: str, now: datetime) -> _TickerPlan:
@@ -235,6 +238,16 @@ def _store_chain(
     part = desk.part(ticker, plan.CHAIN_DATASET, session.day)
     mark = _chain_mark(ticker_plan, session, window, now)
     yield from load(desk, [Piece(part, checked, mark)], fresh=ticker_plan.is_fresh(part))
+
+
+def _newest_chain(desk: Desk, ticker: str, now: datetime) -> Iterator[ChainSummary]:
+    """Tell of the newest snapshot that is stored of the session, whichever run stored it."""
+    part = desk.part(ticker, plan.CHAIN_DATASET, market_calendar.last_session(now).day)
+    coverage = desk.store.coverage(ticker, source=part.source, origin=part.origin)
+    newest_at = covered_content(coverage, part).newest_at
+    if newest_at:
+        where = part.where | {"ts": newest_at}
+        yield summarise(ticker, desk.store.read(part.table.name, where, COLUMNS))
 
 
 def _chain_mark(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from pipeline.chain_summary import ChainSummary
+
 if TYPE_CHECKING:
     from datetime import date, datetime
 
@@ -105,5 +107,5 @@ class StepDone:
     """One of the planned steps is done."""
 
 
-Event: TypeAlias = Planned | Kept | Fetching | Written | Stored | StepDone
+Event: TypeAlias = Planned | Kept | Fetching | Written | Stored | StepDone | ChainSummary
 """Anything that `pipeline.download.download` yields."""

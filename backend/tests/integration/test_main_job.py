@@ -49,9 +49,17 @@ def test_five_sessions_and_a_chain_are_stored_and_a_second_run_downloads_nothing
     near = solved.filter((pl.col("strike") / pl.col("underlying_price")).log().abs() < 0.02)
     assert (near["implied_volatility"] - near["source_implied_volatility"]).abs().median() < 0.01
 
+    (summary,) = first.object["chains"]
+    assert (summary["ticker"], summary["contracts"]) == ("QQQ", quotes.height)
+    assert summary["priced"] == solved.height
+    assert summary["priced"] + sum(summary["unpriced"].values()) == summary["contracts"]
+    assert [term["dte"] for term in summary["terms"]] == [3, 7, 10]
+    assert all(0.05 < term["atm_volatility"] < 0.5 for term in summary["terms"])
+
     before = bench.content()
     again = bench.main(*arguments)
     assert again.status == 0
+    assert again.object["chains"] == first.object["chains"]
     for dataset in again.object["datasets"]:
         assert dataset["kept"] == dataset["sessions"]
         assert dataset["changed"] == 0
@@ -78,9 +86,10 @@ def test_coverage_tells_what_is_stored(friday: Bench) -> None:
 
 
 def test_the_table_is_for_people_and_no_bar_is_drawn_into_a_pipe(friday: Bench) -> None:
-    done = friday.run("main.py", "--days", "1", "--no-options")
+    done = friday.run("main.py", "--days", "1", "--expirations", "0-3")
     assert (done.status, done.err) == (0, "")
-    for word in ("QQQ", "equity_bars_1m", "complete", "origin simulator", "data lies in"):
+    words = ("QQQ", "equity_bars_1m", "complete", "origin simulator", "data lies in", "ATM vol")
+    for word in words:
         assert word in done.out
     assert "\x1b" not in done.out
 

@@ -17,6 +17,7 @@ import pytest
 from models.errors import NotFound, StoreError, TradingError, Unavailable
 from models.tables import TABLES
 from pipeline import plan
+from pipeline.chain_summary import ChainSummary
 from pipeline.coverage import content_hash
 from pipeline.download import Request, download
 from pipeline.events import Event, Fetching, Kept, Planned, Stored, Written
@@ -116,7 +117,7 @@ def test_a_second_run_asks_for_nothing(job: Job) -> None:
     before = job.content()
     events = job.run()
     assert job.market.asked == []
-    assert [type(event) for event in events] == [Planned, Kept, Kept, Kept]
+    assert [type(event) for event in events] == [Planned, Kept, Kept, Kept, ChainSummary]
     assert sum(e.rows for e in events if isinstance(e, Kept)) == sum(
         job.store.frames["coverage"]["rows"]
     )
