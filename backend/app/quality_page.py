@@ -17,17 +17,16 @@ import numpy as np
 import polars as pl
 
 from app.quality_charts import Chart
-from black_scholes.chain_quality import (
+from black_scholes.chain_likeness import (
     DAY_BUCKETS,
     DELTA_BUCKETS,
     LEAST_SAMPLE,
-    ChainQuality,
     Likeness,
-    chain_quality,
     compare,
     ks_distance,
     spreads_by_bucket,
 )
+from black_scholes.chain_quality import ChainQuality, chain_quality
 from black_scholes.chain_smiles import ChainQuotes, ChainVols, chain_vols, quoted_smiles
 from models.symbols import exercise_style_of
 from utils import market_calendar
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from black_scholes.chain_quality import Buckets
+    from black_scholes.chain_likeness import Buckets
     from models.tables import Frame
 
 PENNY_CLASSES = frozenset({"SPY", "QQQ", "IWM"})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import polars as pl
 
-from black_scholes.chain_quality import DAY_BUCKETS, DELTA_BUCKETS
+from black_scholes.chain_likeness import DAY_BUCKETS, DELTA_BUCKETS
 from black_scholes.chain_smiles import ChainQuotes, chain_vols
 from black_scholes.surface import EssviNodes, essvi_total_variance
 from black_scholes.synthetic.clock import SESSIONS_A_YEAR, session_numbers, variance_clock

@@ -7,15 +7,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from black_scholes import american
+from black_scholes.chain_likeness import compare, dynamics, ks_distance, spreads_by_bucket
 from black_scholes.chain_quality import (
     ChainQuality,
     chain_quality,
-    compare,
-    dynamics,
-    ks_distance,
     last_prints_off_intrinsic,
     quote_figures,
-    spreads_by_bucket,
     tick_of,
 )
 from black_scholes.chain_smiles import ChainQuotes, chain_vols

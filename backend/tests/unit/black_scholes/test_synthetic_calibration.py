@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from app.quality_page import PagedChain, paged_chain
-from black_scholes.chain_quality import Likeness, compare
+from black_scholes.chain_likeness import Likeness, compare
 from black_scholes.surface import Essvi
 from black_scholes.synthetic.calibration import Calibration, calibrate
 from black_scholes.synthetic.chains import OptionSession, option_session
