@@ -55,7 +55,7 @@ def postgres_address(url: str) -> PostgresAddress:
         given["sslmode"] = _remote_sslmode(host, given)
     pooled = _TRANSACTION_POOLER_PORT in port.split(",")
     arguments: dict[str, Any] = {"connect_timeout": "10", "application_name": "options-backend"}
-    arguments |= given
+    arguments |= {"hostaddr": ""} | given  # else libpq takes PGHOSTADDR, whatever the host
     if pooled:
         arguments["prepare_threshold"] = None
     shown = host if host and not host.startswith("/") else "this machine"

@@ -51,6 +51,15 @@ def test_a_host_of_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> No
     assert postgres_address("postgresql:///postgres").arguments["sslmode"] == "require"
 
 
+def test_an_address_of_the_environment_does_not_lead_elsewhere(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """libpq prefers PGHOSTADDR to the host of a URL: nobody asked it for TLS."""
+    monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")
+    with SupabaseClient(PostgresTransport(postgres_address(database))) as store:
+        assert store.health().ok
+
+
 def test_the_transaction_pooler_gets_no_prepared_statements() -> None:
     pooled = postgres_address(f"{POOLER}:6543/postgres?pgbouncer=true&connect_timeout=5")
     assert pooled.transaction_pooler
