@@ -87,6 +87,10 @@ def _cast(where: str, kind: Kind, values: pl.Series, dtype: pl.DataType) -> pl.S
     given = values.dtype
     if kind is Kind.TIMESTAMP and isinstance(given, pl.Datetime) and given.time_zone is None:
         raise StoreError(f"{where} holds times without a zone: make them UTC")
+    if kind is Kind.TIMESTAMP and given.is_numeric():
+        raise StoreError(f"{where} holds numbers, which have no unit: make them times in UTC")
+    if kind is Kind.DATE and isinstance(given, pl.Datetime):
+        raise StoreError(f"{where} holds times, whose day depends on the zone: make them days")
     if kind is Kind.JSON and given != pl.Null:
         raise StoreError(f"{where} holds {given}: give JSON as text")
     try:

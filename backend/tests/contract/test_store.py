@@ -154,27 +154,32 @@ def any_rows(table: Table, count: int, seed: int) -> pl.DataFrame:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_what_goes_in_comes_out(stored: Any, name: str) -> None:
+    """Few rows and many go different ways over SQL."""
     table = TABLES[name]
-    rows = any_rows(table, 40, seed=len(name))
-    assert stored.store.upsert(name, rows.sample(fraction=1, shuffle=True, seed=1)) == 40
+    rows = any_rows(table, 80, seed=len(name))
+    assert stored.store.upsert(name, rows[:20].sample(fraction=1, shuffle=True, seed=1)) == 20
+    assert stored.store.upsert(name, rows.sample(fraction=1, shuffle=True, seed=1)) == 60
     found = stored.store.read(name)
     assert found.schema == frame_schema(table)
     assert found.rows() == rows.sort(table.key).rows()
     assert stored.store.upsert(name, found) == 0
+    assert stored.store.upsert(name, found[:20]) == 0
 
 
-def test_equal_rows_are_untouched_and_not_counted(stored: Any) -> None:
-    rows = bars(50)
-    assert stored.store.upsert("equity_bars", rows) == 50
+@pytest.mark.parametrize("count", [5, 50])
+def test_equal_rows_are_untouched_and_not_counted(stored: Any, count: int) -> None:
+    rows = bars(count)
+    assert stored.store.upsert("equity_bars", rows) == count
     before = stored.versions("equity_bars")
     for expect_empty in (False, True):
         assert stored.store.upsert("equity_bars", rows, expect_empty=expect_empty) == 0
     assert stored.versions("equity_bars") == before
 
 
-def test_new_and_changed_rows_are_counted(stored: Any) -> None:
-    stored.store.upsert("equity_bars", bars(10))
-    changed = bars(12).with_columns(
+@pytest.mark.parametrize("count", [12, 50])
+def test_new_and_changed_rows_are_counted(stored: Any, count: int) -> None:
+    stored.store.upsert("equity_bars", bars(count - 2))
+    changed = bars(count).with_columns(
         close=pl.when(pl.col("volume") < 3).then(9.0).otherwise("close"),
         vwap=pl.when(pl.col("volume") == 5).then(4.5).otherwise("vwap"),
     )
@@ -330,6 +335,8 @@ BAD_ROWS: list[tuple[str, Callable[[pl.DataFrame], pl.DataFrame], str]] = [
     ("equity_bars", lambda rows: rows.with_columns(trades=2**40), "trades"),
     ("equity_bars", lambda rows: rows.with_columns(session=pl.lit("soon")), "session"),
     ("equity_bars", lambda rows: rows.with_columns(ts=pl.col("ts").dt.replace_time_zone(None)), "ts"),
+    ("equity_bars", lambda rows: rows.with_columns(ts=pl.lit(1_774_915_080_000)), "no unit"),
+    ("equity_bars", lambda rows: rows.with_columns(session=pl.col("ts")), "zone"),
     ("equity_bars", lambda rows: rows.with_columns(source=pl.lit("nobody")), "rule"),
     ("equity_bars", lambda rows: rows.with_columns(underlying=pl.lit("a\0b")), "value"),
     ("orders", lambda _: frame("orders", order(legs=" null")), "legs"),
@@ -376,9 +383,9 @@ def test_concurrent_writers_count_each_row_once(stored: Any) -> None:
 
 def test_expecting_empty_wrongly_falls_back(stored: Any) -> None:
     stored.store.upsert("equity_bars", bars(10))
-    later = bars(20).with_columns(high=pl.when(pl.col("volume") == 4).then(8.0).otherwise("high"))
-    assert stored.store.upsert("equity_bars", later, expect_empty=True) == 11
-    assert stored.store.read("equity_bars").height == 20
+    later = bars(40).with_columns(high=pl.when(pl.col("volume") == 4).then(8.0).otherwise("high"))
+    assert stored.store.upsert("equity_bars", later, expect_empty=True) == 31
+    assert stored.store.read("equity_bars").height == 40
 
 
 def test_health_is_good(stored: Any) -> None:
