@@ -66,6 +66,10 @@ _REASONS = (
 """Signs in libpq's text, which has no codes; the text itself may name more than it should."""
 
 
+class _LostRaceError(StoreError):
+    """Another transaction was in the way; the same one may pass now."""
+
+
 class PostgresTransport:
     """Reads and writes by SQL. Threads may share it.
 
@@ -99,15 +103,19 @@ class PostgresTransport:
         """
         if rows.is_empty():
             return 0
+        for _ in range(_RACES - 1):
+            with suppress(_LostRaceError):
+                return self._upserted(table, rows, expect_empty=expect_empty)
+        return self._upserted(table, rows, expect_empty=expect_empty)
+
+    def _upserted(self, table: Table, rows: pl.DataFrame, *, expect_empty: bool) -> int:
         self._make_months(table, rows)
-        for _ in range(_RACES):
-            with suppress(DeadlockDetected, SerializationFailure), self._transaction() as session:
-                if expect_empty and _copied_new(
-                    session, table, rows.columns, _ahead(_blocks(table, rows))
-                ):
-                    return rows.height
-                return _merged(session, table, rows)
-        raise self._translated_code("40001")
+        with self._transaction() as session:
+            if expect_empty and _copied_new(
+                session, table, rows.columns, _ahead(_blocks(table, rows))
+            ):
+                return rows.height
+            return _merged(session, table, rows)
 
     def read(
         self,
@@ -138,14 +146,14 @@ class PostgresTransport:
 
     @contextmanager
     def _transaction(self) -> Iterator[_Connection]:
-        """Lend a connection in a transaction; lost races pass, other errors are translated."""
+        """Lend a connection in a transaction, and translate its errors."""
         try:
             self._open()
             with self._pool.connection() as session:
                 session.execute(_BEGIN)
                 yield session
-        except (DeadlockDetected, SerializationFailure):
-            raise
+        except (DeadlockDetected, SerializationFailure) as error:
+            raise _LostRaceError(str(self._translated(error))) from None
         except PoolTimeout:
             self._connect_once()
             raise StoreError(f"{self._server} has no connection left for us") from None
