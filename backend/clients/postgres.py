@@ -23,7 +23,7 @@ from clients.migrations import migrations
 from clients.pgcopy import packed
 from clients.postgres_address import PostgresAddress
 from clients.postgres_health import health
-from clients.postgres_sql import STAGE, Merge, copy_in, copy_out, frame, merge
+from clients.postgres_sql import STAGE, Merge, copy_in, copy_out, frame, insert, merge
 from clients.rows import empty_frame
 from clients.store_errors import store_error
 from clients.transport import Health
@@ -38,6 +38,8 @@ _BEGIN = (
 """The hosted roles' own time limit is seconds, meant for web pages. All end with the transaction."""
 
 _RACES = 5
+_FEW = 32
+"""So many rows go in by one statement, which takes 1 ms for an order where the stage takes 13."""
 _PART = 32_768
 """Rows merged at a time: small enough for the caches of client and server."""
 
@@ -111,6 +113,8 @@ class PostgresTransport:
     def _upserted(self, table: Table, rows: pl.DataFrame, *, expect_empty: bool) -> int:
         self._make_months(table, rows)
         with self._transaction() as session:
+            if rows.height <= _FEW:
+                return _inserted_few(session, table, rows)
             if expect_empty and _copied_new(
                 session, table, rows.columns, _ahead(_blocks(table, rows))
             ):
@@ -246,6 +250,13 @@ def _copied(
     with session.cursor().copy(copy_in(target, columns)) as copy:
         for block in blocks:
             copy.write(block)
+
+
+def _inserted_few(session: _Connection, table: Table, rows: pl.DataFrame) -> int:
+    """Merge a few rows by one statement, and return how many were new or differed."""
+    values = [value for row in rows.iter_rows() for value in row]
+    statement = insert(table, rows.columns, rows.height)
+    return session.execute(statement, values, prepare=False).rowcount
 
 
 def _merged(session: _Connection, table: Table, rows: pl.DataFrame) -> int:

@@ -40,15 +40,6 @@ class Merge:
 def merge(table: Table, columns: Sequence[str]) -> Merge:
     """Return the statements that merge these columns into a table."""
     others = [name for name in columns if name not in table.key]
-    differs: sql.Composable = sql.SQL("false")
-    action: sql.Composable = sql.SQL("nothing")
-    if others:
-        distinct = sql.SQL("({}) is distinct from ({})")
-        differs = distinct.format(_list(others, "t"), _list(others, "s"))
-        action = sql.SQL("update set {} where {}").format(
-            sql.SQL(", ").join(_equal("{0} = excluded.{0}", others)),
-            distinct.format(_list(others, "t"), _list(others, "excluded")),
-        )
     parts = {
         "table": sql.Identifier("public", table.name),
         "stage": STAGE,
@@ -59,8 +50,8 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
         "key_first": sql.Identifier(table.key[0]),
         "marks": sql.SQL(", ").join([sql.SQL("%s")] * len(table.key)),
         "same_key": sql.SQL(" and ").join(_equal("t.{0} = s.{0}", table.key)),
-        "differs": differs,
-        "action": action,
+        "differs": _differs(others, "s"),
+        "action": _action(others),
     }
     return Merge(
         sql.SQL(
@@ -84,6 +75,34 @@ def merge(table: Table, columns: Sequence[str]) -> Merge:
         ).format(**parts),
         sql.SQL("truncate {stage}").format(**parts),
     )
+
+
+def insert(table: Table, columns: Sequence[str], rows: int) -> sql.Composed:
+    """Return the statement that merges a few rows, given as one parameter a value, row by row."""
+    row = sql.SQL("({})").format(sql.SQL(", ").join([sql.SQL("%s")] * len(columns)))
+    return sql.SQL("insert into {} as t ({}) values {} on conflict ({}) do {}").format(
+        sql.Identifier("public", table.name),
+        _list(columns),
+        sql.SQL(", ").join([row] * rows),
+        _list(table.key),
+        _action([name for name in columns if name not in table.key]),
+    )
+
+
+def _action(others: Sequence[str]) -> sql.Composable:
+    """Return what to do with a stored row of the same key: update it where it differs."""
+    if not others:
+        return sql.SQL("nothing")
+    return sql.SQL("update set {} where {}").format(
+        sql.SQL(", ").join(_equal("{0} = excluded.{0}", others)), _differs(others, "excluded")
+    )
+
+
+def _differs(others: Sequence[str], given: str) -> sql.Composable:
+    """Return whether the stored row, t, differs from a given one in any of these columns."""
+    if not others:
+        return sql.SQL("false")
+    return sql.SQL("({}) is distinct from ({})").format(_list(others, "t"), _list(others, given))
 
 
 def copy_in(target: sql.Identifier, columns: Sequence[str]) -> sql.Composed:
