@@ -61,12 +61,13 @@ def run(
     """Parse arguments, run a command, and turn whatever it raises into a sentence and a status.
 
     Args:
-        parser: Of the command; gets `--debug`.
+        parser: Of the command; gets `--debug`, which also shows what is logged on the way.
         command: Takes the arguments and returns an exit status.
         arguments: Those of the process when None.
     """
     parser.add_argument("--debug", action="store_true", help="show the trace of an error")
     parsed = parser.parse_args(arguments)
+    _send_logs_to_stderr(verbose=parsed.debug)
     try:
         status = command(parsed)
         sys.stdout.flush()
@@ -81,6 +82,12 @@ def run(
             _show_trace()
         return _said(*_sentence(error))
     return status
+
+
+def _send_logs_to_stderr(*, verbose: bool) -> None:
+    from utils import logs  # noqa: PLC0415 - `--help` answers before it
+
+    logs.configure(level="INFO" if verbose else "WARNING")
 
 
 def _sentence(error: Exception) -> tuple[str, int]:
