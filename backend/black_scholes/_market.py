@@ -146,7 +146,7 @@ def _exercise(
             share = (1.0 - part) * _cubic(table[node], place) + part * _cubic(
                 table[node + 1], place
             )
-            price[i] += max(share, 0.0) * strike[i] * (1.0 - discount)
+            price[i] += min(max(share, 0.0), 1.0) * strike[i] * (1.0 - discount)
         price[i] = max(price[i], strike[i] - spot)
 
 
@@ -163,14 +163,25 @@ def _raise(before: int, begin: int, end: int, strike: FloatArray, price: FloatAr
 
 @inline
 def _flatten(
-    begin: int, end: int, strike: FloatArray, is_call: BoolArray, spot: float, price: FloatArray
+    begin: int,
+    end: int,
+    strike: FloatArray,
+    is_call: BoolArray,
+    spot: float,
+    paid: float,
+    price: FloatArray,
 ) -> None:
-    """Let what puts are worth above their exercise never rise with the strike."""
+    """Let what puts are worth above their exercise never rise with the strike.
+
+    Nor may it be more than the call is worth and the dividends that are paid until expiration.
+    """
     excess = np.inf
     for i in range(begin, end):
         if not is_call[i] and strike[i] > spot:
             now = strike[i] - spot
             excess = min(excess, price[i] - now)
+            if i > begin:
+                excess = min(excess, price[i - 1] + paid)
             price[i] = now + excess
 
 
@@ -235,7 +246,8 @@ def repair_block(
             if follows and min(end - begin, begin - first[s - 1]) >= 4:
                 for right in range(2):
                     _raise(first[s - 1] + right, begin + right, end, strike, price)
-            _flatten(begin, end, strike, is_call, spot, price)
+            paid = spot - states[1, s] * states[2, s]
+            _flatten(begin, end, strike, is_call, spot, paid, price)
         for right in range(2):
             _bend(begin, end, strike, is_call, right == 0, stack, price)
 
