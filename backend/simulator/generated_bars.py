@@ -141,8 +141,8 @@ def _forming(minutes: SessionMinutes, position: float) -> Bar | None:
     part = position - minute
     if part <= 0 or minute >= len(bars.close) or not bars.traded[minute]:
         return None
-    visited = np.array([each for each in (0.0, 1 / 3, 2 / 3) if each < part] + [part])
-    prices: Floats = minutes.prices(minute + visited)
+    visited = np.array([each for each in (1 / 3, 2 / 3) if each < part] + [part])
+    prices: Floats = np.append(bars.open[minute], minutes.prices(minute + visited))
     return Bar(
         float(prices[0]),
         float(prices.max()),

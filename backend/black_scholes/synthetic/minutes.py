@@ -114,10 +114,11 @@ class SessionMinutes:
     def prices(self, positions: Floats) -> Floats:
         """Return the last price at each position (minutes since `start`, with fractions).
 
-        Within a minute the price runs straight from the open to its two extremes and to the close.
+        Within a minute the price runs straight from the open to its two extremes and to the close;
+        when it ends, that is the last price, until the next has begun.
         """
         bars, last = self.bars, len(self.bars.close) - 1
-        minute = np.clip(positions.astype(np.int64), 0, last)
+        minute = np.clip(np.ceil(positions).astype(np.int64) - 1, 0, last)
         part = np.clip(positions - minute, 0.0, 1.0)
         first = np.where(bars.low_first, bars.low, bars.high)[minute]
         second = np.where(bars.low_first, bars.high, bars.low)[minute]

@@ -318,7 +318,7 @@ def test_a_market_through_bars_has_their_prices() -> None:
         bars.select((pl.col("ts") + timedelta(minutes=1)).alias("ts"), "close"), on="ts"
     ).filter(pl.col("ts").dt.minute() != 18)
     assert made.height > 370
-    assert (made["underlying_price"] - made["close"]).abs().max() < 0.11  # type: ignore[operator]
+    assert (made["underlying_price"] - made["close"]).abs().max() < 1e-6  # type: ignore[operator]
     near = quotes.filter((pl.col("strike") / pl.col("underlying_price") - 1).abs() < 0.01)
     assert near.height > 1_000
     realized = math.sqrt(float((bars["close"].log().diff() ** 2).sum()) * 252 / 0.78)
