@@ -116,8 +116,13 @@ def copy_out(
     """Return the statement that sends rows as `frame` reads them; see `Transport.read`."""
     wanted = [term for condition in conditions for term in _terms(condition)]
     order = sql.SQL(" desc, " if newest else ", ").join(sql.Identifier(name) for name in table.key)
-    return sql.SQL("copy (select {} from {}{}{} order by {}{}) to stdout (format csv)").format(
-        sql.SQL(", ").join(_shown(column) for column in columns),
+    return sql.SQL(
+        "copy (select {} from {}{}{} order by {}{}) to stdout (format csv, header)"
+    ).format(
+        sql.SQL(", ").join(
+            sql.SQL("{} as {}").format(_shown(column), sql.Identifier(column.name))
+            for column in columns
+        ),
         sql.Identifier("public", table.name),
         sql.SQL(" where " if wanted else ""),
         sql.SQL(" and ").join(wanted),
@@ -172,6 +177,5 @@ def frame(data: bytes, table: Table, columns: Sequence[Column]) -> pl.DataFrame:
     empty = empty_frame(table, columns)
     as_sent: dict[Kind, pl.DataType] = {Kind.TIMESTAMP: pl.Int64(), Kind.DATE: pl.Int32()}
     schema = {c.name: as_sent.get(c.kind, empty.schema[c.name]) for c in columns}
-    if not data:
-        return empty
-    return pl.read_csv(data, has_header=False, schema=schema).cast(empty.schema)
+    # The header keeps a text's own byte order mark, which is dropped at the start of a file.
+    return pl.read_csv(data, has_header=True, schema=schema).cast(empty.schema)

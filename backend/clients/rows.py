@@ -25,10 +25,12 @@ def chosen_columns(table: Table, names: Sequence[str] | None) -> tuple[Column, .
     """Return the columns of these names, in this order; None means all.
 
     Raises:
-        StoreError: The table lacks one.
+        StoreError: The table lacks one, or none is named.
     """
     if names is None:
         return table.columns
+    if not names:
+        raise StoreError(f"no column of table {table.name} is asked for")
     for name in names:
         if name not in table.column_names:
             raise StoreError(f"table {table.name} has no column {name}")

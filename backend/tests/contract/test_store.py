@@ -249,6 +249,19 @@ def test_json_is_a_value_not_a_text(stored: Any) -> None:
     assert stored.store.upsert("orders", frame("orders", order(legs='{"a":[1],"b":2}'))) == 0
 
 
+@pytest.mark.parametrize("text", ["\ufeffa", "\r\n", "\r", '"', " "])
+def test_a_text_alone_is_read_as_it_is(stored: Any, text: str) -> None:
+    stored.store.upsert("orders", frame("orders", order(strategy=text, client_order_id=text)))
+    where = {"client_order_id": text}
+    assert stored.store.read("orders", where, columns=["strategy"])["strategy"].to_list() == [text]
+
+
+def test_nulls_alone_are_rows(stored: Any) -> None:
+    stored.store.upsert("equity_bars", bars(3))
+    found = stored.store.read("equity_bars", {"volume": [1, 2]}, columns=["vwap"])
+    assert found["vwap"].to_list() == [None, None]
+
+
 def test_reads_more_rows_than_a_page_holds(stored: Any) -> None:
     rows = bars(2345)
     assert stored.store.upsert("equity_bars", rows, expect_empty=True) == 2345
@@ -361,6 +374,7 @@ def test_bad_questions_are_refused_in_one_sentence(stored: Any) -> None:
         lambda: stored.store.read("no_such_table"),
         lambda: stored.store.read("equity_bars", {"nonsense": 1}),
         lambda: stored.store.read("equity_bars", columns=["nonsense"]),
+        lambda: stored.store.read("equity_bars", columns=[]),
         lambda: stored.store.read("equity_bars", {"ts": OPEN.replace(tzinfo=None)}),
         lambda: stored.store.read("equity_bars", {"session": OPEN}),
         lambda: stored.store.read("equity_bars", {"volume": "many"}),
