@@ -10,6 +10,10 @@ import numpy as np
 from black_scholes import american, calculator, implied_vol
 from black_scholes._jit import cache_folder
 from black_scholes.exercise_table import ExerciseTable
+from black_scholes.synthetic.chains import option_session
+from black_scholes.synthetic.clock import session_numbers
+from black_scholes.synthetic.market import market_of
+from black_scholes.synthetic.profiles import ANCHOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +35,9 @@ def warm() -> None:
     table = ExerciseTable((0.4, 0.6), 0.04, 0.01)
     table.greeks(100.0, strikes, 0.5, 0.2, is_call=calls)
     american.exercise_boundary(strikes, 0.5, 0.04, 0.2, 0.01, is_call=calls)
+    made = option_session(market_of(0, "QQQ"), session_numbers()[ANCHOR])
+    if made is not None:
+        made.market_at(made.opens)
 
 
 def forget_old(folder: Path) -> None:
