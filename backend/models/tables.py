@@ -376,7 +376,9 @@ COVERAGE = Table(
         _col("status", Kind.TEXT, "complete, partial, empty or quarantined"),
         _col("rows", Kind.BIGINT, "rows stored"),
         _col("missing", Kind.INT, "rows the calendar expects and the source did not send"),
-        _col("content_hash", Kind.TEXT, "SHA-256 of the rows; of chains the sum over snapshots, hex"),
+        _col(
+            "content_hash", Kind.TEXT, "SHA-256 of the rows; of chains the sum over snapshots, hex"
+        ),
         _opt("newest_at", Kind.TIMESTAMP, "newest row, UTC"),
         _opt("asked_at", Kind.TIMESTAMP, "market time of the newest answer in it, UTC"),
         _opt("scope", Kind.TEXT, "part that was asked for, as days to expiration 0-45"),
