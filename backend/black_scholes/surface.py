@@ -12,7 +12,8 @@ the expiration itself. Two forms:
 
 There is no SABR: its formula for lognormal volatility is an expansion that allows negative
 densities in the wings of near expirations, which is where our chains are hardest; SVI fits the
-same quotes with closed conditions. `surface_fit` finds the parameters.
+same quotes with closed conditions. `surface_fit` finds the parameters; `price_curve` changes the
+smiles of the last days so that marks lie inside the spreads.
 """
 
 from __future__ import annotations

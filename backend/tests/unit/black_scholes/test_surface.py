@@ -1,8 +1,10 @@
 """Smiles and surfaces: their formulas, their fits, and that the fits allow no arbitrage."""
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 
 from black_scholes import calculator
 from black_scholes.chain_smiles import ChainQuotes, ChainVols, chain_vols, quoted_smiles
+from black_scholes.price_curve import LAST_DAYS, PriceCurve, fit_marks, fit_price_curve
 from black_scholes.surface import (
     Essvi,
+    Smile,
     Svi,
     butterfly,
     calendar,
@@ -166,6 +170,71 @@ def test_a_fit_to_any_quotes_is_free_of_butterflies(
         assert vertical(smile, reach).count == 0
 
 
+@given(
+    years=st.floats(1e-5, 1.0),
+    vol=st.floats(0.08, 1.2),
+    rho=st.floats(-0.8, 0.5),
+    half_spread=st.floats(1e-4, 0.1),
+    noise=st.lists(st.floats(-0.3, 0.3), min_size=12, max_size=80),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_price_curve_is_free_of_arbitrage_whatever_the_quotes(
+    years: float, vol: float, rho: float, half_spread: float, noise: list[float]
+) -> None:
+    theta = vol**2 * years
+    psi = min(0.5 * np.sqrt(theta), 3.8 / (1 + abs(rho)))
+    true = Essvi(*np.array([[years], [theta], [rho], [psi]])).smile(years)
+    quotes = quotes_of(true, half_spread * vol, np.array(noise))
+    base = fit_winged(quotes)
+    lower, higher = (base._replace(core=base.core._replace(a=a)) for a in near_levels(base.core))
+    reach = np.concatenate([np.linspace(-40, 40, 1001), np.linspace(-1.6, 1.6, 2001)])
+    reach *= np.sqrt(base.total_variance(0.0))
+    for below, above in ((None, None), (lower, higher)):
+        curve = fit_price_curve(quotes, base, below=below, above=above)
+        assert butterfly(curve, reach).count == 0
+        assert vertical(curve, reach).count == 0
+        assert np.isfinite(curve.vol(reach)).all()
+    assert calendar([lower, curve, higher], reach).count == 0
+
+
+def near_levels(core: Svi) -> tuple[float, float]:
+    least = core.a + core.b * core.sigma * np.sqrt(1 - core.rho**2)
+    return core.a - 0.02 * least, core.a + 0.02 * least
+
+
+def test_a_price_curve_is_consistent_in_itself() -> None:
+    true = Svi(a=1e-5, b=0.02, rho=-0.4, m=0.001, sigma=0.005, years=1 / 365)
+    quotes = quotes_of(true, 0.001, np.resize([0.02, -0.02, 0.0, 0.01], 50))
+    curve = fit_price_curve(quotes, fit_winged(quotes))
+    ends = np.log(curve.knots[[0, -1]])
+    k, step = np.linspace(1.2 * ends[0], 1.2 * ends[1], 67), 1e-7
+    w, slope, curvature = curve.derivatives(k)
+    assert np.ptp(curve.density) > 0
+    assert slope == pytest.approx(
+        (curve.total_variance(k + step) - curve.total_variance(k - step)) / (2 * step), abs=1e-6
+    )
+    rise = (curve.derivatives(k + step).slope - curve.derivatives(k - step).slope) / (2 * step)
+    assert curvature == pytest.approx(rise, rel=1e-2, abs=1e-4)
+    assert curve.vol(k) == pytest.approx(np.sqrt(w / curve.years))
+    outside = (k <= ends[0]) | (k >= ends[1])
+    assert (w[outside] == curve.base.total_variance(k[outside])).all()
+    # At the last knot nothing jumps: probability and forward are those of the smile.
+    edge = ends[1] - 1e-12
+    assert curve.total_variance(edge) == pytest.approx(curve.base.total_variance(edge), rel=1e-9)
+    assert curve.derivatives(edge).slope == pytest.approx(
+        curve.base.derivatives(edge).slope, rel=1e-6
+    )
+
+
+def test_quotes_that_a_smile_meets_leave_it_as_it_is() -> None:
+    true = Svi(a=1e-5, b=0.02, rho=-0.4, m=0.001, sigma=0.005, years=1 / 365)
+    quotes = quotes_of(true, 0.02, np.zeros(50))
+    base = fit_winged(quotes)
+    assert fit_price_curve(quotes, base).density == pytest.approx(np.zeros(61), abs=1e-9)
+    nowhere = quotes._replace(k=quotes.k + 1.0)
+    assert not fit_price_curve(nowhere, base).density.any()
+
+
 @given(years=st.floats(1e-3, 2.0), rho=st.floats(-0.8, 0.3), steep=st.floats(0.2, 1.0))
 @settings(max_examples=30, deadline=None)
 def test_a_fit_to_svi_quotes_finds_the_smile_again(years: float, rho: float, steep: float) -> None:
@@ -195,33 +264,66 @@ BUCKETS = {
 }
 
 
-def test_smiles_of_the_real_qqq_chain_lie_within_the_quotes(
+def inside_the_quotes(
+    quotes: ChainQuotes, vols: ChainVols, expirations: Iterable[int], fits: Sequence[Smile]
+) -> dict[str, tuple[int, int]]:
+    """How many options of |delta| 0.25 to 0.75 are inside their quotes, of how many, by bucket."""
+    model = np.full(quotes.strike.size, np.nan)
+    for expiration, fit in zip(expirations, fits, strict=True):
+        of_it = quotes.expiration == expiration
+        model[of_it] = np.sqrt(fit.derivatives(vols.k[of_it]).w / fit.years)
+    middle = (np.abs(vols.delta) >= 0.25) & (np.abs(vols.delta) <= 0.75) & (vols.ask > 0)
+    inside = (model >= vols.bid) & (model <= vols.ask)
+    found = {}
+    for name, (first, last) in BUCKETS.items():
+        bucket = middle & (quotes.years * 365 >= first) & (quotes.years * 365 < last)
+        found[name] = int(inside[bucket].sum()), int(bucket.sum())
+        print(f"{name:>7} days: {inside[bucket].mean():.1%} of {bucket.sum()} within the spread")
+    return found
+
+
+def test_marks_of_the_real_qqq_chain_lie_within_the_quotes(
     chain: tuple[ChainQuotes, ChainVols],
 ) -> None:
-    quotes, vols = chain
-    smiles = quoted_smiles(quotes, vols)
+    smiles = quoted_smiles(*chain)
+    marks = fit_marks(list(smiles.values()))
+    assert [isinstance(each, PriceCurve) for each in marks] == [
+        each.years <= LAST_DAYS for each in smiles.values()
+    ]
+    near = np.linspace(-0.1, 0.1, 4001)
+    for grid in (WIDE, near):
+        assert calendar(marks, grid).count == 0
+        assert sum(butterfly(each, grid).count for each in marks) == 0
+        assert sum(vertical(each, grid).count for each in marks) == 0
+    shares = {
+        name: inside / count
+        for name, (inside, count) in inside_the_quotes(*chain, smiles, marks).items()
+    }
+    assert min(shares.values()) >= 0.95
+    # 174 of 178 at the time of writing. Some quotes contradict each other, so no curve meets all.
+    assert shares["0-7"] >= 0.97
+
+
+def test_smooth_smiles_of_the_real_qqq_chain_are_within_a_cent_of_the_quotes(
+    chain: tuple[ChainQuotes, ChainVols],
+) -> None:
+    smiles = quoted_smiles(*chain)
     fits = fit_smiles(list(smiles.values()))
     assert calendar(fits, WIDE).count == 0
     assert sum(butterfly(fit, WIDE).count for fit in fits) == 0
     assert sum(vertical(fit, WIDE).count for fit in fits) == 0
+    shares = inside_the_quotes(*chain, smiles, fits)
+    assert min(inside / count for name, (inside, count) in shares.items() if name != "0-7") >= 0.95
+    # In the last days a spread is a cent, and quotes of neighbouring strikes were not made at one
+    # moment: they scatter around a smooth smile by as much.
+    assert shares["0-7"][0] / shares["0-7"][1] >= 0.8
+    quotes, vols = chain
+    last_days = (np.abs(vols.delta) >= 0.25) & (np.abs(vols.delta) <= 0.75) & (vols.ask > 0)
+    last_days &= quotes.years * 365 < 7.5
     model = np.full(quotes.strike.size, np.nan)
     for expiration, fit in zip(smiles, fits, strict=True):
         of_it = quotes.expiration == expiration
         model[of_it] = fit.vol(vols.k[of_it])
-    middle = (np.abs(vols.delta) >= 0.25) & (np.abs(vols.delta) <= 0.75) & (vols.ask > 0)
-    inside = (model >= vols.bid) & (model <= vols.ask)
-    shares = {}
-    for name, (first, last) in BUCKETS.items():
-        bucket = middle & (quotes.years * 365 >= first) & (quotes.years * 365 < last)
-        shares[name] = float(inside[bucket].mean())
-        print(f"{name:>7} days: {shares[name]:.1%} of {bucket.sum()} within the spread")
-    print(f"    all     : {inside[middle].mean():.1%} of {middle.sum()}")
-    assert inside[middle].mean() >= 0.95
-    assert min(share for name, share in shares.items() if name != "0-7") >= 0.95
-    # In the last days a spread is a cent, and quotes of neighbouring strikes were not made at one
-    # moment: they scatter around a smooth smile by as much.
-    assert shares["0-7"] >= 0.8
-    last_days = middle & (quotes.years * 365 < 7.5)
     terms = vols.forward, quotes.strike, quotes.years, 0.0
     price, bid, ask = (
         calculator.price(*terms, np.maximum(vol, 1e-4), is_call=quotes.is_call)[last_days]
@@ -249,13 +351,26 @@ def test_essvi_follows_the_real_qqq_chain(chain: tuple[ChainQuotes, ChainVols]) 
     assert calendar([surface.smile(each) for each in times], WIDE).count == 0
 
 
+def quickest(work: Callable[[], Any]) -> tuple[Any, float]:
+    """What it returns, and milliseconds of CPU: the least of three, as others use the machine."""
+    spent = []
+    for _ in range(3):
+        before = time.process_time()
+        result = work()
+        spent.append(1e3 * (time.process_time() - before))
+    return result, min(spent)
+
+
 def test_a_slice_is_fitted_in_under_20_ms(chain: tuple[ChainQuotes, ChainVols]) -> None:
     smiles = list(quoted_smiles(*chain).values())
-    fit_winged(smiles[0])  # compiled
-    spent = []
+    fit_price_curve(smiles[0], fit_winged(smiles[0]))  # compiled and imported
+    spent: dict[str, list[float]] = {"winged": [], "and price curve": []}
     for smile in smiles:
-        before = time.process_time()
-        fit_winged(smile)
-        spent.append(1e3 * (time.process_time() - before))
-    print(f"a slice: median {np.median(spent):.1f} ms, slowest {max(spent):.1f} ms")
-    assert np.median(spent) < 20
+        base, took = quickest(lambda smile=smile: fit_winged(smile))
+        spent["winged"].append(took)
+        if smile.years <= LAST_DAYS:
+            _, more = quickest(lambda smile=smile, base=base: fit_price_curve(smile, base))
+            spent["and price curve"].append(took + more)
+    for name, each in spent.items():
+        print(f"a slice, {name}: median {np.median(each):.1f} ms, slowest {max(each):.1f} ms")
+        assert np.median(each) < 20
