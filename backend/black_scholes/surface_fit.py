@@ -54,7 +54,7 @@ _PROOF = np.sinh(np.linspace(-7.0, 7.0, 1401))
 _FAR_K = np.geomspace(0.15, 6.0, 12)
 """Beyond most quotes, where smiles must not cross either."""
 _PROOF_MARGIN = 2e-4
-_REPAIRS = 6
+_REPAIRS = 3
 _FIRST_CEILING = 2.0  # how dear crossing is at first: too dear at once, and the search is stuck
 _ZOOMS = 8
 _NONE = np.empty(0)
