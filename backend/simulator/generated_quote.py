@@ -37,7 +37,7 @@ def quote_at(seed: int, ticker: str, number: int, now: datetime) -> UnderlyingQu
     """
     minutes, hours = session_minutes(seed, ticker, number), all_sessions()[number]
     position = minutes.position(now)
-    last = float(minutes.prices(np.array([position]))[0])
+    last = _last(seed, ticker, minutes, position)
     today = bar_until(seed, ticker, number, now)
     before = [daily_bar(seed, ticker, each) for each in _year_before(number)]
     volumes = [bar.volume for bar in before]
@@ -68,6 +68,14 @@ def quote_at(seed: int, ticker: str, number: int, now: datetime) -> UnderlyingQu
         trade_at=_trade_at(minutes, position),
         regular_trade_at=min(now, regular_end),
     )
+
+
+def _last(seed: int, ticker: str, minutes: SessionMinutes, position: float) -> float:
+    """Return the last price: of this session, or of the one before while nothing has traded."""
+    if not minutes.bars.traded[: math.ceil(position)].any():
+        minutes = session_minutes(seed, ticker, minutes.number - 1)
+        position = len(minutes.bars.close)
+    return float(minutes.prices(np.array([position]))[0])
 
 
 def _year_before(number: int) -> range:

@@ -135,6 +135,7 @@ def test_what_is_known_grows_and_never_changes(second: int, ticker: str, seed: i
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 14 * 3600), st.sampled_from(TICKERS))
 @example(second=8700, ticker="QQQ")  # a minute has just ended
+@example(second=1801, ticker="BRK.B")  # the pre-market is open and nothing has traded yet
 def test_the_quote_agrees_with_the_bars(second: int, ticker: str) -> None:
     world, now = GeneratedWorld(7), new_york("2026-11-20T06:30") + timedelta(seconds=second)
     quote = world.quote(ticker, now)
