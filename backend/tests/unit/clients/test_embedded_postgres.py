@@ -43,6 +43,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
             stop(place)
 
 
+@pytest.fixture
+def open_clone() -> None:
+    """Say it plainly where user nobody cannot reach the programs: access(2) heeds no capability."""
+    closed = [str(each) for each in Path(sys.prefix).parents if not each.stat().st_mode & 0o001]
+    assert not closed, f"as root, these tests need folders open to other users: chmod o+x {closed}"
+
+
 def command(word: str, *, prefix: tuple[str, ...] = (), **environment: str) -> list[str]:
     variables = [f"{name}={value}" for name, value in environment.items()]
     program = [sys.executable, "-m", "clients.embedded_postgres", word]
@@ -306,6 +313,7 @@ if works(IN_MOUNTS_OF_ITS_OWN):  # where the system lets us mount a small disk
 
 if ROOT:  # an ordinary user cannot become another
 
+    @pytest.mark.usefixtures("open_clone")
     def test_it_works_as_another_user(home: Path) -> None:
         home.mkdir()
         os.chown(home, 65534, 65534)
@@ -319,6 +327,7 @@ if ROOT:  # an ordinary user cannot become another
         assert (folder / "data").stat().st_uid == 65534
         assert subprocess.run([*line[:-1], "stop"], check=False).returncode == 0
 
+    @pytest.mark.usefixtures("open_clone")
     def test_root_drops_to_nobody_where_namespaces_are_forbidden(
         home: Path, tmp_path: Path
     ) -> None:
@@ -342,6 +351,7 @@ if ROOT:  # an ordinary user cannot become another
         assert failed.returncode == 1
         assert "neither unshare nor setpriv" in failed.stderr
 
+    @pytest.mark.usefixtures("open_clone")
     def test_a_cluster_of_root_is_handed_over_where_namespaces_are_forbidden(
         home: Path,
         tmp_path: Path,
