@@ -1,6 +1,7 @@
 """Against 50 digits, on the cases that libraries fail on; PROVE=1 takes 2,000 of them."""
 
 import os
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -53,6 +54,49 @@ def test_price_and_greeks_have_thirteen_digits(
     assert error[size > least].max() < (1e-12 if name == "price" else 1e-13)
     # Tails keep their digits down to where a float64 ends.
     assert error[(size > 1e-290) & (size <= least)].max(initial=0.0) < 1e-11
+
+
+def exact_price(
+    spot: Any, strike: Any, years: Any, rate: Any, vol: Any, carry: Any, sign: int
+) -> Any:
+    deviation = vol * mpmath.sqrt(years)
+    d1 = (mpmath.log(spot / strike) + (rate - carry) * years) / deviation + deviation / 2
+    held = spot * mpmath.exp(-carry * years) * mpmath.ncdf(sign * d1)
+    owed = strike * mpmath.exp(-rate * years) * mpmath.ncdf(sign * (d1 - deviation))
+    return sign * (held - owed)
+
+
+SLOPES = {
+    "delta": ((1, 0, 0, 0, 0), 1),
+    "gamma": ((2, 0, 0, 0, 0), 1),
+    "theta": ((0, 0, 1, 0, 0), -1),
+    "vega": ((0, 0, 0, 0, 1), 1),
+    "rho": ((0, 0, 0, 1, 0), 1),
+    "vanna": ((1, 0, 0, 0, 1), 1),
+    "volga": ((0, 0, 0, 0, 2), 1),
+    "charm": ((1, 0, 1, 0, 0), -1),
+    "speed": ((3, 0, 0, 0, 0), 1),
+}
+"""Greek -> how often the price is differentiated by spot, strike, years, rate, vol; and its sign."""
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_greeks_are_the_numeric_slopes_of_the_price(name: str) -> None:
+    options = pricing_cases.mixed(200 if FULL else 20)
+    first = calculator.greeks(*options.numbers, is_call=options.is_call)
+    higher = calculator.higher_greeks(*options.numbers, is_call=options.is_call)
+    ours = getattr(first, name) if name in first._fields else getattr(higher, name)
+    orders, direction = SLOPES[name]
+    for row, found in zip(zip(*options, strict=True), ours, strict=True):
+        at = [mpmath.mpf(float(x)) for x in row[:6]]
+        sign = 1 if row[6] else -1
+        with mpmath.workdps(60):
+            slope = direction * mpmath.diff(
+                lambda *x, carry=at[5], sign=sign: exact_price(*x, carry, sign),
+                tuple(at[:5]),
+                orders,
+            )
+        assert float(found) == pytest.approx(float(slope), rel=1e-12, abs=1e-10)
 
 
 def test_implied_volatility_is_never_wrong_where_there_is_one(
