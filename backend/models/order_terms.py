@@ -44,11 +44,30 @@ class OrderType(StrEnum):
     LIMIT = "LIMIT"
     STOP = "STOP"
     STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+    TRAILING_STOP_LIMIT = "TRAILING_STOP_LIMIT"
     MARKET_ON_CLOSE = "MARKET_ON_CLOSE"
     LIMIT_ON_CLOSE = "LIMIT_ON_CLOSE"
     NET_DEBIT = "NET_DEBIT"
     NET_CREDIT = "NET_CREDIT"
     NET_ZERO = "NET_ZERO"
+
+
+class TrailUnit(StrEnum):
+    """What the distance of a trailing stop is counted in: USD, percent or ticks."""
+
+    VALUE = "VALUE"
+    PERCENT = "PERCENT"
+    TICK = "TICK"
+
+
+class TrailBasis(StrEnum):
+    """Which price a trailing stop follows."""
+
+    LAST = "LAST"
+    BID = "BID"
+    ASK = "ASK"
+    MARK = "MARK"
 
 
 class TimeInForce(StrEnum):
@@ -110,6 +129,13 @@ _TERMINAL = frozenset(
         OrderStatus.EXPIRED,
     }
 )
+
+
+class AccountKind(StrEnum):
+    """Whether an account may borrow."""
+
+    CASH = "CASH"
+    MARGIN = "MARGIN"
 
 
 class SignalAction(StrEnum):

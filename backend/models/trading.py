@@ -16,6 +16,7 @@ from models.base import Model, Money, Time
 from models.errors import BadSymbol
 from models.options import OptionContract
 from models.order_terms import (
+    AccountKind,
     AssetType,
     Mode,
     OrderStatus,
@@ -25,16 +26,21 @@ from models.order_terms import (
     SignalAction,
     TimeInForce,
     TradingHours,
+    TrailBasis,
+    TrailUnit,
 )
 from models.symbols import OCC_LENGTH
 
 __all__ = [
     "AccountId",
+    "AccountKind",
+    "AccountTerms",
     "AssetType",
     "Balances",
     "Leg",
     "Mode",
     "Order",
+    "OrderPreview",
     "OrderStatus",
     "OrderType",
     "Position",
@@ -46,6 +52,9 @@ __all__ = [
     "Trade",
     "TradingHours",
     "TradingSignal",
+    "Trail",
+    "TrailBasis",
+    "TrailUnit",
     "underlying_of",
 ]
 
@@ -134,6 +143,23 @@ class Leg(Model):
         return self.quantity if self.side is Side.BUY else -self.quantity
 
 
+class Trail(Model):
+    """How a trailing stop follows the market."""
+
+    offset: Positive
+    """Distance of the stop from the price that it follows, in the unit."""
+
+    unit: TrailUnit = TrailUnit.VALUE
+    """USD, percent or ticks."""
+
+    basis: TrailBasis = TrailBasis.MARK
+    """Which price it follows."""
+
+    limit_offset: NotNegative | None = None
+    """USD of the limit behind the stop, of a TRAILING_STOP_LIMIT alone."""
+
+
+_TRAILING = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
 _LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT, OrderType.LIMIT_ON_CLOSE})
 _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _NET = frozenset({OrderType.NET_DEBIT, OrderType.NET_CREDIT, OrderType.NET_ZERO})
@@ -164,6 +190,21 @@ def _check_prices(
         )
     if (stop_price is not None) != (order_type in _STOPPED):
         raise ValueError(f"stop_price does not fit {order_type}: for STOP and STOP_LIMIT alone")
+
+
+def _check_trail(order_type: OrderType, trail: Trail | None) -> None:
+    """Refuse a trail that does not fit the type of an order.
+
+    Raises:
+        ValueError: With the sentence.
+    """
+    if (trail is not None) != (order_type in _TRAILING):
+        raise ValueError(
+            f"trail does not fit {order_type}: for TRAILING_STOP and TRAILING_STOP_LIMIT alone"
+        )
+    limited = trail is not None and trail.limit_offset is not None
+    if limited != (order_type is OrderType.TRAILING_STOP_LIMIT):
+        raise ValueError("trail.limit_offset goes with TRAILING_STOP_LIMIT, only")
 
 
 class Order(Model):
@@ -205,6 +246,9 @@ class Order(Model):
     stop_price: Positive | None = None
     """USD."""
 
+    trail: Trail | None = None
+    """How a trailing stop follows; none of the other types."""
+
     quantity: Positive
     """Units."""
 
@@ -223,6 +267,7 @@ class Order(Model):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         _check_prices(self.order_type, self.limit_price, self.stop_price, len(self.legs))
+        _check_trail(self.order_type, self.trail)
         if len({leg.symbol for leg in self.legs}) < len(self.legs):
             raise ValueError("legs name one symbol twice: put both quantities into one leg")
         if self.filled_quantity > self.quantity:
@@ -410,3 +455,45 @@ class Balances(Model):
 
     maintenance_requirement: NotNegative = _ZERO
     """USD."""
+
+
+class AccountTerms(Model):
+    """What an account may do."""
+
+    account_id: AccountId
+    """Hash of the account."""
+
+    kind: AccountKind
+    """CASH or MARGIN."""
+
+    retirement: bool = False
+    """An IRA: nothing short, nothing borrowed."""
+
+    option_level: Annotated[int, Field(ge=0, le=3)] = 3
+    """0 none; 1 covered calls and cash-secured puts; 2 adds bought options; 3 adds spreads, and
+    on margin uncovered options."""
+
+    closing_only: bool = False
+    """Positions may be closed, none opened."""
+
+
+class OrderPreview(Model):
+    """What a broker would make of an order."""
+
+    accepted: bool
+    """Whether it would be taken."""
+
+    messages: tuple[str, ...] = ()
+    """The broker's words: rejections first, then warnings."""
+
+    commission: NotNegative = _ZERO
+    """USD."""
+
+    fees: NotNegative = _ZERO
+    """USD of regulatory and exchange fees."""
+
+    order_value: Money | None = None
+    """USD of the order, bought positive; None where the broker does not tell."""
+
+    buying_power_after: Money | None = None
+    """USD; None where the broker does not tell."""

@@ -142,13 +142,17 @@ def test_random_orders_of_every_kind(
     order_type: OrderType, effect: PositionEffect, terms: dict[str, Any], price: Decimal
 ) -> None:
     net = order_type.name.startswith("NET")
+    trailing = order_type.name.startswith("TRAILING")
     limited = "LIMIT" in order_type.name or order_type is OrderType.NET_DEBIT
     credit = order_type is OrderType.NET_CREDIT
     fields = (SPREAD if net else ORDER) | terms
     fields |= {
         "order_type": order_type,
-        "limit_price": price if limited else -price if credit else None,
-        "stop_price": price if "STOP" in order_type.name else None,
+        "limit_price": price if limited and not trailing else -price if credit else None,
+        "stop_price": price if "STOP" in order_type.name and not trailing else None,
+        "trail": {"offset": price, "limit_offset": price if limited else None}
+        if trailing
+        else None,
     }
     fields["legs"] = [leg | {"position_effect": effect} for leg in fields["legs"]]
     order = Order.model_validate(fields)

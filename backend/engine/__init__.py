@@ -1,0 +1,1 @@
+"""Floor 4: the trading engine, broker-neutral and without any I/O."""

@@ -1,0 +1,145 @@
+"""What happens in a market and to an order: the hot values of streams and of the engine.
+
+Frozen msgspec Structs, since a loop makes millions of them. Times are nanoseconds since 1970-01-01
+UTC. Prices of the market are float64 USD; what is booked (fills, fees) is exact `Decimal`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from models.order_terms import OrderStatus, Side  # noqa: TC001 - msgspec reads them at run time
+
+_ZERO = Decimal(0)
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="quote"):
+    """The best bid and offer of one instrument, and what else its newest update told.
+
+    Attributes:
+        symbol: OCC symbol, or ticker as QQQ or SPX.
+        time_ns: When the quote was made, UTC.
+        bid: USD; None where nobody bids.
+        ask: USD; None where nobody offers.
+        bid_size: Contracts or shares.
+        ask_size: Contracts or shares.
+        last: USD of the last trade; None before the first.
+        mark: The provider's mark, USD.
+        volume: Contracts or shares of the session.
+    """
+
+    symbol: str
+    time_ns: int
+    bid: float | None = None
+    ask: float | None = None
+    bid_size: int | None = None
+    ask_size: int | None = None
+    last: float | None = None
+    mark: float | None = None
+    volume: int | None = None
+
+
+class TradeTick(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="trade"):
+    """One trade on the tape.
+
+    Attributes:
+        symbol: OCC symbol or ticker.
+        time_ns: When it traded, UTC.
+        price: USD.
+        size: Contracts or shares; fractions exist.
+        conditions: The provider's codes.
+    """
+
+    symbol: str
+    time_ns: int
+    price: float
+    size: float
+    conditions: tuple[int, ...] = ()
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="bar"):
+    """One bar; sent again with the same start, it replaces the earlier one.
+
+    Attributes:
+        symbol: OCC symbol or ticker.
+        time_ns: Start of the bar, UTC.
+        interval_s: Seconds it covers.
+        open: USD.
+        high: USD.
+        low: USD.
+        close: USD.
+        volume: Contracts or shares; fractions exist.
+    """
+
+    symbol: str
+    time_ns: int
+    interval_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
+    """One execution of one leg.
+
+    Attributes:
+        execution_id: The venue's, unique: who books fills books each id once.
+        symbol: OCC symbol or ticker.
+        side: BUY or SELL.
+        quantity: Contracts or shares, above 0.
+        price: USD.
+        time_ns: UTC.
+        fees: USD, commission and fees together; a rebate is negative.
+    """
+
+    execution_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    time_ns: int
+    fees: Decimal = _ZERO
+
+
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
+    """What a broker tells of one order. Updates may come twice and in any order.
+
+    Attributes:
+        order_id: The broker's; None before it is known.
+        client_order_id: Ours; None of an order that is not ours.
+        status: State after it.
+        time_ns: UTC.
+        filled_quantity: Units filled so far; None where the update does not tell.
+        fills: Executions it reports, perhaps none.
+        reason: The broker's words, of a rejection or expiry.
+    """
+
+    order_id: str | None
+    client_order_id: str | None
+    status: OrderStatus
+    time_ns: int
+    filled_quantity: Decimal | None = None
+    fills: tuple[Fill, ...] = ()
+    reason: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="heartbeat"):
+    """A stream lives, though nothing happened.
+
+    Attributes:
+        time_ns: The server's time, UTC.
+    """
+
+    time_ns: int
+
+
+MarketEvent: TypeAlias = Quote | TradeTick | Bar | Heartbeat
+"""What the market tells."""
+
+Event: TypeAlias = MarketEvent | OrderUpdate
+"""What the engine's loop eats."""

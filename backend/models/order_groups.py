@@ -1,0 +1,43 @@
+"""Orders that hang together: one cancels the other, one triggers the next, a bracket of both."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+
+from models.base import Model
+from models.trading import Order
+
+
+class OneCancelsOther(Model):
+    """Orders that work at the same time; the first that fills cancels the rest."""
+
+    orders: Annotated[tuple[Order, ...], Field(min_length=2, max_length=2)]
+    """The two."""
+
+
+class Trigger(Model):
+    """An order whose fill lets another ticket work."""
+
+    first: Order
+    """What works at once."""
+
+    then: OrderTicket
+    """What waits for its fill: an order, a pair of which one cancels the other, or a chain."""
+
+
+OrderTicket: TypeAlias = Order | OneCancelsOther | Trigger
+"""What a broker is given in one piece. A bracket is a `Trigger` whose `then` is a
+`OneCancelsOther`."""
+
+Trigger.model_rebuild()
+
+
+def orders_of(ticket: OrderTicket) -> tuple[Order, ...]:
+    """Return all orders of a ticket, in the order in which they are written."""
+    if isinstance(ticket, OneCancelsOther):
+        return ticket.orders
+    if isinstance(ticket, Trigger):
+        return (ticket.first, *orders_of(ticket.then))
+    return (ticket,)

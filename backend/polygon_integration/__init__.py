@@ -1,0 +1,1 @@
+"""Floor 5: Polygon.io (Massive): REST, stream and flat files."""
