@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import secrets
 import socket
 import time
 from dataclasses import asdict, dataclass
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from simulator.world import World
 
 HOST = "127.0.0.1"
+STREAMER_PATH = "/ws"
 
 _HIGHEST_PORT = 65535
 _PARENT_POLL_S = 0.5
@@ -88,6 +90,8 @@ class Simulator:
         wall = wall_clock()
         start = None if options.clock is None else parse_start(options.clock, wall)
         self.app = App()
+        self.admin_token = secrets.token_urlsafe(24)
+        self.desk = TokenDesk(self.app, wall_clock, rotate=options.rotate_refresh_tokens)
         self.world = open_world(options)
         self.clock = market_clock(start or self.world.default_start(wall), options.speed)
         self.trust = _trust()
@@ -112,13 +116,16 @@ class Simulator:
             app_key=self.app.key,
             app_secret=self.app.secret,
             callback_url=self.app.callbacks[0],
+            user=self.desk.users[0].login,
+            password=self.desk.users[0].password,
+            streamer=f"{self.http.replace('http', 'ws', 1)}{STREAMER_PATH}",
+            admin_token=self.admin_token,
         )
 
     def application(self) -> Starlette:
         """Return the web application, the same on both ports."""
-        desk = TokenDesk(self.app, wall_clock, rotate=self.options.rotate_refresh_tokens)
         limit = RateLimit(self.options.requests_per_minute, time.monotonic)
-        schwab = SchwabRoutes(MarketData(self.world, self.clock), desk, limit)
+        schwab = SchwabRoutes(MarketData(self.world, self.clock), self.desk, limit)
         return Starlette(
             routes=[Route("/simulator/status", self._show_status), *schwab.routes()],
             exception_handlers=SchwabRoutes.failure_answers(),

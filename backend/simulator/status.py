@@ -23,6 +23,11 @@ class Status:
         app_key: Client id of the demo app.
         app_secret: Its secret.
         callback_url: Its registered callback.
+        user: Who can sign in at its login page: the demo user.
+        password: Theirs.
+        streamer: Address of the streamer's WebSocket.
+        admin_token: For the header `X-Simulator-Admin`, which lets a program ask for faults, move
+            the clock, or sign in without the pages; another one in each process.
     """
 
     http: str
@@ -38,3 +43,7 @@ class Status:
     app_key: str
     app_secret: str
     callback_url: str
+    user: str
+    password: str
+    streamer: str
+    admin_token: str

@@ -25,6 +25,10 @@ STATUS = Status(
     app_key="key",
     app_secret="secret",
     callback_url="https://127.0.0.1:8182",
+    user="demo",
+    password="demo-password",
+    streamer="ws://127.0.0.1:8700/ws",
+    admin_token="admin",
 )
 
 
