@@ -7,7 +7,7 @@ TradingError
 │   └── TokenExpired      says: python sys_testing/reauth_schwab.py
 ├── ProviderError         provider, status, retryable
 │   ├── RateLimited       retry_after_s
-│   ├── Unavailable
+│   ├── Unavailable      sent
 │   ├── NotFound
 │   ├── NotEntitled
 │   └── BadReply          field
@@ -86,7 +86,24 @@ class RateLimited(ProviderError):
 
 
 class Unavailable(ProviderError):
-    """The service cannot be reached or is out of order."""
+    """The service cannot be reached or is out of order.
+
+    Attributes:
+        sent: Whether the request may have reached the service; False only where it certainly did
+            not, so that a write may be sent again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        status: int | None = None,
+        retryable: bool = False,
+        sent: bool = True,
+    ) -> None:
+        super().__init__(message, provider=provider, status=status, retryable=retryable)
+        self.sent = sent
 
 
 class NotFound(ProviderError):

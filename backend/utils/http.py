@@ -41,6 +41,14 @@ Params: TypeAlias = Mapping[str, str]
 
 _RETRYABLE = frozenset({408, 425, 500, 502, 503, 504})
 
+_BEFORE_SENDING = (
+    httpx2.ConnectError,  # refused, unknown host, TLS
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+)
+"""What fails before the first byte of a request leaves."""
+
 _LIMIT_PATIENCE = 30
 """How many times longer to wait after a 429 that names no time: limits are counted by the minute."""
 
@@ -88,6 +96,7 @@ class Request:
         body: As it goes out; say its Content-Type in `headers`.
         headers: For this request, over those of the service.
         retry: It may be repeated: it only reads, or twice is the same as once.
+        name: How sentences call it; method and path unless given.
     """
 
     method: str
@@ -96,10 +105,11 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     retry: bool = False
+    name: str = ""
 
     def __str__(self) -> str:
         """Return method and path; never the query, which may name an account or a key."""
-        return f"{self.method} {self.path}"
+        return self.name or f"{self.method} {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +346,12 @@ class HttpSession:
     def _unavailable(self, request: Request, reason: str, error: Exception | None) -> Unavailable:
         provider = self.service.provider
         message = f"{provider} at {self._host} cannot be reached for {request}: {reason}"
-        return Unavailable(message, provider=provider, retryable=not _untrusted(error))
+        return Unavailable(
+            message,
+            provider=provider,
+            retryable=not _untrusted(error),
+            sent=not isinstance(error, _BEFORE_SENDING),
+        )
 
 
 def _base(text: str) -> httpx2.URL:

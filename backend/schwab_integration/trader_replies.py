@@ -1,0 +1,463 @@
+"""What the Trader API answers, as types: every field of the specification and of the wire.
+
+The wire's names are the renamed ones. Numbers are exact Decimals, read from the wire's own text.
+Words that Schwab chooses (states, types) are texts and not enumerations, so that a new one is kept
+and counted, never fatal. Times are the wire's texts; `moment` reads them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations
+
+import msgspec
+
+
+class Reported(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What all of them share; a field that a reply leaves out is None or empty."""
+
+
+class AccountNumber(Reported):
+    """An account's number and the hash that stands for it in every path."""
+
+    account_number: str
+    hash_value: str
+
+
+class Deliverable(Reported):
+    """What one contract delivers; the first four of orders and positions, the rest of
+    transactions."""
+
+    symbol: str | None = None
+    deliverable_units: Decimal | None = None
+    api_currency_type: str | None = None
+    asset_type: str | None = None
+    root_symbol: str | None = None
+    strike_percent: Decimal | None = None
+    deliverable_number: Decimal | None = None
+
+
+class Instrument(Reported):
+    """What a position, leg or transaction is about."""
+
+    asset_type: str = ""
+    symbol: str = ""
+    cusip: str | None = None
+    description: str | None = None
+    instrument_id: int | None = None
+    net_change: Decimal | None = None
+    type: str | None = None
+    put_call: str | None = None
+    underlying_symbol: str | None = None
+    underlying_cusip: str | None = None
+    option_multiplier: Decimal | None = None
+    option_premium_multiplier: Decimal | None = None
+    option_deliverables: tuple[Deliverable, ...] = ()
+    expiration_date: str | None = None
+    strike_price: Decimal | None = None
+    status: str | None = None
+    closing_price: Decimal | None = None
+    maturity_date: str | None = None
+    factor: Decimal | None = None
+    variable_rate: Decimal | None = None
+
+
+class HeldPosition(Reported):
+    """One position of an account."""
+
+    instrument: Instrument
+    long_quantity: Decimal | None = None
+    short_quantity: Decimal | None = None
+    average_price: Decimal | None = None
+    market_value: Decimal | None = None
+    maintenance_requirement: Decimal | None = None
+    average_long_price: Decimal | None = None
+    average_short_price: Decimal | None = None
+    tax_lot_average_long_price: Decimal | None = None
+    tax_lot_average_short_price: Decimal | None = None
+    long_open_profit_loss: Decimal | None = None
+    short_open_profit_loss: Decimal | None = None
+    previous_session_long_quantity: Decimal | None = None
+    previous_session_short_quantity: Decimal | None = None
+    settled_long_quantity: Decimal | None = None
+    settled_short_quantity: Decimal | None = None
+    aged_quantity: Decimal | None = None
+    current_day_profit_loss: Decimal | None = None
+    current_day_profit_loss_percentage: Decimal | None = None
+    current_day_cost: Decimal | None = None
+
+
+class AccountBalances(Reported):
+    """Balances of a margin or cash account, of the day's start, of now, or projected: USD.
+
+    One type for all six shapes of the wire; what a shape lacks is None. `is_in_call` is a bool on
+    the wire and a number in the specification.
+    """
+
+    accrued_interest: Decimal | None = None
+    account_value: Decimal | None = None
+    available_funds: Decimal | None = None
+    available_funds_non_marginable_trade: Decimal | None = None
+    bond_value: Decimal | None = None
+    buying_power: Decimal | None = None
+    buying_power_non_marginable_trade: Decimal | None = None
+    cash_available_for_trading: Decimal | None = None
+    cash_available_for_withdrawal: Decimal | None = None
+    cash_balance: Decimal | None = None
+    cash_call: Decimal | None = None
+    cash_debit_call_value: Decimal | None = None
+    cash_receipts: Decimal | None = None
+    day_trading_buying_power: Decimal | None = None
+    day_trading_buying_power_call: Decimal | None = None
+    day_trading_equity_call: Decimal | None = None
+    equity: Decimal | None = None
+    equity_percentage: Decimal | None = None
+    is_in_call: bool | Decimal | None = None
+    liquidation_value: Decimal | None = None
+    long_margin_value: Decimal | None = None
+    long_market_value: Decimal | None = None
+    long_non_marginable_market_value: Decimal | None = None
+    long_option_market_value: Decimal | None = None
+    long_stock_value: Decimal | None = None
+    maintenance_call: Decimal | None = None
+    maintenance_requirement: Decimal | None = None
+    margin: Decimal | None = None
+    margin_balance: Decimal | None = None
+    margin_equity: Decimal | None = None
+    money_market_fund: Decimal | None = None
+    mutual_fund_value: Decimal | None = None
+    option_buying_power: Decimal | None = None
+    pending_deposits: Decimal | None = None
+    reg_t_call: Decimal | None = None
+    savings: Decimal | None = None
+    short_balance: Decimal | None = None
+    short_margin_value: Decimal | None = None
+    short_market_value: Decimal | None = None
+    short_option_market_value: Decimal | None = None
+    short_stock_value: Decimal | None = None
+    sma: Decimal | None = None
+    stock_buying_power: Decimal | None = None
+    total_cash: Decimal | None = None
+    unsettled_cash: Decimal | None = None
+
+
+class AggregatedBalance(Reported):
+    """Worth of the account, beside the securities account; USD."""
+
+    current_liquidation_value: Decimal | None = None
+    liquidation_value: Decimal | None = None
+
+
+class SecuritiesAccount(Reported):
+    """One account; positions only where they were asked for."""
+
+    account_number: str
+    type: str
+    round_trips: Decimal | None = None
+    is_day_trader: bool | None = None
+    is_closing_only_restricted: bool | None = None
+    is_foreign: bool | None = None
+    pfcb_flag: bool | None = None
+    positions: tuple[HeldPosition, ...] = ()
+    initial_balances: AccountBalances = AccountBalances()
+    current_balances: AccountBalances = AccountBalances()
+    projected_balances: AccountBalances = AccountBalances()
+
+
+class Account(Reported):
+    """A reply to `/accounts/{hash}`, or one of `/accounts`."""
+
+    securities_account: SecuritiesAccount
+    aggregated_balance: AggregatedBalance | None = None
+
+
+class OrderLeg(Reported):
+    """One leg of an order; `quantity` counts contracts or shares of the whole order."""
+
+    instrument: Instrument = Instrument()
+    instruction: str = ""
+    quantity: Decimal | None = None
+    leg_id: int | None = None
+    order_leg_type: str | None = None
+    position_effect: str | None = None
+    quantity_type: str | None = None
+    div_cap_gains: str | None = None
+    to_symbol: str | None = None
+
+
+class ExecutionLeg(Reported):
+    """What one leg traded in an activity."""
+
+    leg_id: int | None = None
+    quantity: Decimal | None = None
+    mismarked_quantity: Decimal | None = None
+    price: Decimal | None = None
+    time: str | None = None
+    instrument_id: int | None = None
+
+
+class OrderActivity(Reported):
+    """What happened to an order: an execution, which may report a cancellation, or an action."""
+
+    activity_type: str | None = None
+    activity_id: int | None = None
+    execution_type: str | None = None
+    quantity: Decimal | None = None
+    order_remaining_quantity: Decimal | None = None
+    execution_legs: tuple[ExecutionLeg, ...] = ()
+
+
+class ReportedOrder(Reported):
+    """One order as Schwab reports it. Its children are those of OCO and TRIGGER."""
+
+    order_id: int | None = None
+    status: str | None = None
+    status_description: str | None = None
+    entered_time: str | None = None
+    close_time: str | None = None
+    cancel_time: str | None = None
+    release_time: str | None = None
+    account_number: int | None = None
+    order_strategy_type: str | None = None
+    order_type: str | None = None
+    session: str | None = None
+    duration: str | None = None
+    complex_order_strategy_type: str | None = None
+    quantity: Decimal | None = None
+    filled_quantity: Decimal | None = None
+    remaining_quantity: Decimal | None = None
+    price: Decimal | None = None
+    price_link_basis: str | None = None
+    price_link_type: str | None = None
+    stop_price: Decimal | None = None
+    stop_price_link_basis: str | None = None
+    stop_price_link_type: str | None = None
+    stop_price_offset: Decimal | None = None
+    stop_type: str | None = None
+    activation_price: Decimal | None = None
+    special_instruction: str | None = None
+    tax_lot_method: str | None = None
+    requested_destination: str | None = None
+    destination_link_name: str | None = None
+    cancelable: bool | None = None
+    editable: bool | None = None
+    tag: str | None = None
+    order_leg_collection: tuple[OrderLeg, ...] = ()
+    order_activity_collection: tuple[OrderActivity, ...] = ()
+    replacing_order_collection: tuple[ReportedOrder, ...] = ()
+    child_order_strategies: tuple[ReportedOrder, ...] = ()
+
+
+class TransferItem(Reported):
+    """One part of a transaction: a fee, or what changed hands. `cost` is signed cash."""
+
+    instrument: Instrument = Instrument()
+    amount: Decimal | None = None
+    cost: Decimal | None = None
+    price: Decimal | None = None
+    fee_type: str | None = None
+    position_effect: str | None = None
+
+
+class TransactionUser(Reported):
+    """Who made a transaction."""
+
+    cd_domain_id: str | None = None
+    login: str | None = None
+    type: str | None = None
+    user_id: int | None = None
+    system_user_name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    broker_rep_code: str | None = None
+
+
+class Transaction(Reported):
+    """One transaction; `net_amount` is the cash that it moved, USD."""
+
+    activity_id: int
+    type: str
+    time: str | None = None
+    account_number: str | None = None
+    status: str | None = None
+    sub_account: str | None = None
+    trade_date: str | None = None
+    settlement_date: str | None = None
+    position_id: int | None = None
+    order_id: int | None = None
+    net_amount: Decimal | None = None
+    activity_type: str | None = None
+    description: str | None = None
+    user: TransactionUser | None = None
+    transfer_items: tuple[TransferItem, ...] = ()
+
+
+class OrderBalance(Reported):
+    """What an order would do to the balances; USD."""
+
+    order_value: Decimal | None = None
+    projected_available_fund: Decimal | None = None
+    projected_buying_power: Decimal | None = None
+    projected_commission: Decimal | None = None
+
+
+class PreviewLeg(Reported):
+    """One leg of a previewed order, with its market."""
+
+    leg_id: int | None = None
+    asset_type: str | None = None
+    instruction: str | None = None
+    position_effect: str | None = None
+    final_symbol: str | None = None
+    quantity: Decimal | None = None
+    ask_price: Decimal | None = None
+    bid_price: Decimal | None = None
+    last_price: Decimal | None = None
+    mark_price: Decimal | None = None
+    projected_commission: Decimal | None = None
+    instrument: Instrument = Instrument()
+
+
+class PreviewStrategy(Reported):
+    """A previewed order."""
+
+    account_number: str | None = None
+    advanced_order_type: str | None = None
+    entered_time: str | None = None
+    close_time: str | None = None
+    order_balance: OrderBalance = OrderBalance()
+    order_strategy_type: str | None = None
+    order_version: Decimal | None = None
+    session: str | None = None
+    status: str | None = None
+    all_or_none: bool | None = None
+    discretionary: bool | None = None
+    duration: str | None = None
+    filled_quantity: Decimal | None = None
+    order_type: str | None = None
+    order_value: Decimal | None = None
+    price: Decimal | None = None
+    quantity: Decimal | None = None
+    remaining_quantity: Decimal | None = None
+    sell_non_marginable_first: bool | None = None
+    settlement_instruction: str | None = None
+    strategy: str | None = None
+    amount_indicator: str | None = None
+    order_legs: tuple[PreviewLeg, ...] = ()
+
+
+class ValidationRule(Reported):
+    """What Schwab says of a previewed order."""
+
+    activity_message: str | None = None
+    original_severity: str | None = None
+    validation_rule_name: str | None = None
+    message: str | None = None
+    override_name: str | None = None
+    override_severity: str | None = None
+
+
+class ValidationResult(Reported):
+    """What Schwab says of a previewed order, by severity; an empty list is left out."""
+
+    alerts: tuple[ValidationRule, ...] = ()
+    accepts: tuple[ValidationRule, ...] = ()
+    rejects: tuple[ValidationRule, ...] = ()
+    reviews: tuple[ValidationRule, ...] = ()
+    warns: tuple[ValidationRule, ...] = ()
+
+
+class FeeValue(Reported):
+    """One fee or commission; USD."""
+
+    value: Decimal | None = None
+    type: str | None = None
+
+
+class CommissionLeg(Reported):
+    """Commissions of one leg."""
+
+    commission_values: tuple[FeeValue, ...] = ()
+
+
+class Commission(Reported):
+    """Commissions by leg."""
+
+    commission_legs: tuple[CommissionLeg, ...] = ()
+
+
+class FeeLeg(Reported):
+    """Fees of one leg."""
+
+    fee_values: tuple[FeeValue, ...] = ()
+
+
+class Fees(Reported):
+    """Fees by leg."""
+
+    fee_legs: tuple[FeeLeg, ...] = ()
+
+
+class CommissionAndFee(Reported):
+    """What a previewed order would cost."""
+
+    commission: Commission = Commission()
+    fee: Fees = Fees()
+    true_commission: Commission = Commission()
+
+
+class Preview(Reported):
+    """A reply to `/previewOrder`."""
+
+    order_id: int | None = None
+    order_strategy: PreviewStrategy
+    order_validation_result: ValidationResult = ValidationResult()
+    commission_and_fee: CommissionAndFee = CommissionAndFee()
+
+
+class PreferredAccount(Reported):
+    """One account in the user's preferences."""
+
+    account_number: str | None = None
+    primary_account: bool | None = None
+    type: str | None = None
+    nick_name: str | None = None
+    account_color: str | None = None
+    display_acct_id: str | None = None
+    auto_position_effect: bool | None = None
+    lot_selection_method: str | None = None
+
+
+class StreamerTerms(Reported):
+    """Where the streamer is, and who we are there."""
+
+    streamer_socket_url: str
+    schwab_client_customer_id: str
+    schwab_client_correl_id: str
+    schwab_client_channel: str
+    schwab_client_function_id: str
+
+
+class Offer(Reported):
+    """What market data the user is entitled to."""
+
+    level2_permissions: bool | None = None
+    mkt_data_permission: str | None = None
+
+
+class UserPreference(Reported):
+    """A reply to `/userPreference`."""
+
+    accounts: tuple[PreferredAccount, ...] = ()
+    streamer_info: tuple[StreamerTerms, ...] = ()
+    offers: tuple[Offer, ...] = ()
+
+
+class PlacedOrder(msgspec.Struct, frozen=True):
+    """Schwab has taken an order; it may still be rejected a moment later.
+
+    Attributes:
+        order_id: What `Location` names, or None where it is missing or unreadable. It is to be
+            verified: `Location` has been seen to name a child that the order triggers.
+    """
+
+    order_id: int | None
