@@ -1,0 +1,46 @@
+"""The sockets below the web application, for what a well-behaved server never does.
+
+uvicorn hands the `state` of an ASGI scope from its protocol object to the application; ours puts the
+connection's transport there, for HTTP requests and WebSockets alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, cast
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+_TRANSPORT = "transport"
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class ReachableProtocol(H11Protocol):
+    """uvicorn's HTTP protocol, its transport reachable by `transport_of`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - as uvicorn's own
+        """Note the transport in the state that every scope of this connection gets."""
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, _TRANSPORT: transport}
+
+
+def transport_of(scope: Scope) -> asyncio.Transport:
+    """Return the connection below a request or a WebSocket.
+
+    Raises:
+        KeyError: The scope is not from a server with `ReachableProtocol`.
+    """
+    return cast("asyncio.Transport", scope["state"][_TRANSPORT])
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection so that its peer sees a reset."""
+    held = transport.get_extra_info("socket")
+    if held is not None:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
