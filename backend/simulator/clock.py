@@ -43,6 +43,42 @@ class MarketClock:
         return self.start + (self.wall() - self.wall_start) * self.speed
 
 
+class MovableClock:
+    """A market clock that can be moved on and run at another speed; it never goes back.
+
+    Args:
+        clock: How it runs until it is told otherwise.
+    """
+
+    def __init__(self, clock: MarketClock) -> None:
+        self._clock = clock
+
+    def __call__(self) -> datetime:
+        """Return the market's time, aware, in UTC."""
+        return self._clock()
+
+    @property
+    def speed(self) -> float:
+        """Market seconds a wall second."""
+        return self._clock.speed
+
+    def move(self, to: datetime | None = None, speed: float | None = None) -> None:
+        """Go on from another time, at another speed, or both.
+
+        Args:
+            to: Market time, aware; None for the present one.
+            speed: Market seconds a wall second, 0 or more; None for the present one.
+
+        Raises:
+            ConfigError: The time lies before the market's present, or the speed is no speed.
+        """
+        now = self._clock()
+        if to is not None and to < now:
+            raise ConfigError(f"The market's clock never goes back: it shows {now.isoformat()}.")
+        kept = self._clock.speed if speed is None else speed
+        self._clock = market_clock(to or now, kept, self._clock.wall)
+
+
 def market_clock(start: datetime, speed: float = 1.0, wall: Clock = wall_clock) -> MarketClock:
     """Start a market clock now.
 

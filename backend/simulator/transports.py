@@ -6,7 +6,6 @@ connection's transport there, for HTTP requests and WebSockets alike.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from typing import TYPE_CHECKING, cast
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import Scope
 
 _TRANSPORT = "transport"
@@ -23,9 +24,9 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class ReachableProtocol(H11Protocol):
     """uvicorn's HTTP protocol, its transport reachable by `transport_of`."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - as uvicorn's own
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the transport in the state that every scope of this connection gets."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
         self.app_state = {**self.app_state, _TRANSPORT: transport}
 
 
