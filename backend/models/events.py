@@ -138,8 +138,83 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="heartb
     time_ns: int
 
 
+class BookLevel(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One price of an order book.
+
+    Attributes:
+        price: USD.
+        size: Contracts or shares of all market makers together.
+        makers: Names of the market makers, each with its size.
+    """
+
+    price: float
+    size: int
+    makers: tuple[tuple[str, int], ...] = ()
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True, tag="book"):
+    """The order book of one instrument at one venue; each is whole and replaces the earlier one.
+
+    Attributes:
+        symbol: OCC symbol or ticker.
+        venue: The service that tells it, for example NASDAQ_BOOK.
+        time_ns: When the snapshot was made, UTC.
+        bids: Best first.
+        asks: Best first.
+    """
+
+    symbol: str
+    venue: str
+    time_ns: int
+    bids: tuple[BookLevel, ...] = ()
+    asks: tuple[BookLevel, ...] = ()
+
+
+class ScreenRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One instrument of a screener's list.
+
+    Attributes:
+        symbol: OCC symbol or ticker.
+        description: For people.
+        last: USD.
+        net_change: USD.
+        net_change_fraction: 0.02 is 2 %.
+        market_share: Percent of the list's volume.
+        total_volume: Of the whole list.
+        volume: Contracts or shares.
+        trades: Number of trades.
+    """
+
+    symbol: str
+    description: str = ""
+    last: float | None = None
+    net_change: float | None = None
+    net_change_fraction: float | None = None
+    market_share: float | None = None
+    total_volume: int | None = None
+    volume: int | None = None
+    trades: int | None = None
+
+
+class Screen(msgspec.Struct, frozen=True, kw_only=True, tag="screen"):
+    """A screener's list; each is whole and replaces the earlier one.
+
+    Attributes:
+        key: What was asked, for example NASDAQ_VOLUME_5.
+        time_ns: UTC.
+        rows: First the highest.
+    """
+
+    key: str
+    time_ns: int
+    rows: tuple[ScreenRow, ...] = ()
+
+
 MarketEvent: TypeAlias = Quote | TradeTick | Bar | Heartbeat
 """What the market tells."""
 
 Event: TypeAlias = MarketEvent | OrderUpdate
 """What the engine's loop eats."""
+
+StreamEvent: TypeAlias = Event | Book | Screen
+"""What a provider's stream can tell; the engine's loop is handed the events alone."""
