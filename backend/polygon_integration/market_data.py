@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from models.errors import BadReply, NotFound
+from models.errors import BadReply, NotEntitled, NotFound
 from models.option_columns import parse_occ
 from models.options import OptionChain
 from models.symbols import (
@@ -197,7 +197,12 @@ class PolygonMarketData:
 
     def _snapshots(self, tickers: Sequence[str]) -> list[Snapshot]:
         symbols = [polygon_ticker_of_underlying(ticker) for ticker in tickers]
-        found = {each.ticker: each for each in self._client.snapshots(symbols) if not each.error}
+        answered = self._client.snapshots(symbols)
+        barred = [each.ticker for each in answered if each.error == "NOT_ENTITLED"]
+        if barred:
+            message = f"your Polygon plan does not include {', '.join(barred)}: upgrade it"
+            raise NotEntitled(message, provider=PROVIDER)
+        found = {each.ticker: each for each in answered if not each.error}
         missing = [
             underlying_of_polygon_ticker(symbol) for symbol in symbols if symbol not in found
         ]

@@ -39,14 +39,14 @@ class Result(msgspec.Struct, Generic[R]):
 
 
 class Aggregate(msgspec.Struct, frozen=True):
-    """One bar; `t` is its start in milliseconds."""
+    """One bar; `t` is its start in milliseconds. An index has no volume."""
 
     t: Milliseconds
     o: float
     h: float
     l: float  # noqa: E741 - the wire's name
     c: float
-    v: Size
+    v: Size = 0.0
     vw: float | None = None
     n: Count | None = None
 
