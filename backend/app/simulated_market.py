@@ -54,6 +54,7 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
         app_key: Of the app that it knows.
         app_secret: Of the same app.
         callback_url: Registered for the same app.
+        admin_token: Lets a program sign in without the login page.
     """
 
     schwab: str
@@ -64,6 +65,7 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
     app_key: str
     app_secret: str
     callback_url: str
+    admin_token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,16 +197,17 @@ def signed_in(status: SimulatorStatus) -> Iterator[SchwabMarketData]:
             token_file=Path(folder) / "token.json",
             ca_file=None,
         )
-        exchange_code(settings, _code(settings))
+        exchange_code(settings, _code(settings, status.admin_token))
         market = SchwabMarketData(SchwabClient(settings), origin=status.origin, extended_hours=True)
         stack.callback(market.close)
         yield market
 
 
-def _code(settings: SchwabSettings) -> str:
-    """Return the code that the simulator's sign-in page redirects with."""
+def _code(settings: SchwabSettings, admin_token: str) -> str:
+    """Return the code that the simulator gives to whom need not see its login page."""
     path = authorization_url(settings).removeprefix(settings.base_url)
-    service = Service(settings.base_url, "simulator", check=_anything)
+    admin = {"X-Simulator-Admin": admin_token}
+    service = Service(settings.base_url, "simulator", headers=admin, check=_anything)
     with HttpSession(service) as session:
         reply = session.get(path)
     target = reply.headers.get("location")

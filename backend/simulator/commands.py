@@ -88,6 +88,8 @@ def _options(parsed: argparse.Namespace) -> Options:
     from simulator.server import Options  # noqa: PLC0415 - as above
 
     given = {name: value for name, value in vars(parsed).items() if name != "url"}
+    if "login_page" in given:
+        given["auto_approve"] = not given.pop("login_page")
     given["world"] = parsed.world or ("recorded" if parsed.data else "generated")
     return Options(**given)
 
@@ -101,6 +103,11 @@ def _server_parser() -> argparse.ArgumentParser:
         "python -m simulator exec -- python script.py",
     )
     _add_options(parser, port=_DEFAULT_PORT)
+    parser.add_argument(
+        "--auto-approve",
+        action="store_true",
+        help="approve each sign-in of the demo user at once instead of showing the login page",
+    )
     return parser
 
 
@@ -113,6 +120,11 @@ def _exec_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", help="of a running simulator; else one is started for the program")
     _add_options(parser, port=0)
+    parser.add_argument(
+        "--login-page",
+        action="store_true",
+        help="show the login page to the program's browser instead of approving at once",
+    )
     return parser
 
 

@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 
 from models.errors import ConfigError
+from simulator.admin import HEADER as ADMIN_HEADER
 from simulator.hosts import POLYGON_HOSTS, SCHWAB_HOSTS
 from simulator.signals import stop_signals
 from simulator.status import Status
@@ -121,6 +122,9 @@ def environment_for(
         **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join([*hosts, "127.0.0.1", *without])),
         "SIMULATOR_URL": status.http,
         "SIMULATOR_TOKEN_FILE": str(token_file),
+        "SIMULATOR_USER": status.user,
+        "SIMULATOR_PASSWORD": status.password,
+        "SIMULATOR_ADMIN_TOKEN": status.admin_token,
         "SCHWAB_APP_KEY": status.app_key,
         "SCHWAB_APP_SECRET": status.app_secret,
         "SCHWAB_CALLBACK_URL": status.callback_url,
@@ -168,7 +172,7 @@ def write_token(status: Status, folder: Path) -> Path:
 
 
 def sign_in(status: Status) -> dict[str, Any]:
-    """Go through the whole code flow of a simulator that approves at once.
+    """Go through the whole code flow as the demo user, past the login page.
 
     Returns:
         The token endpoint's reply.
@@ -179,7 +183,8 @@ def sign_in(status: Status) -> dict[str, Any]:
     asked = urlencode({"client_id": status.app_key, "redirect_uri": status.callback_url})
     basic = b64encode(f"{status.app_key}:{status.app_secret}".encode()).decode()
     try:
-        _, headers, _ = _asked(status.http, "GET", f"/v1/oauth/authorize?{asked}")
+        admin = {ADMIN_HEADER: status.admin_token}
+        _, headers, _ = _asked(status.http, "GET", f"/v1/oauth/authorize?{asked}", **admin)
         code = parse_qs(urlsplit(headers["location"]).query)["code"][0]
         form = {
             "grant_type": "authorization_code",
@@ -187,7 +192,7 @@ def sign_in(status: Status) -> dict[str, Any]:
             "redirect_uri": status.callback_url,
         }
         _, _, body = _asked(
-            status.http, "POST", "/v1/oauth/token", urlencode(form), f"Basic {basic}"
+            status.http, "POST", "/v1/oauth/token", urlencode(form), Authorization=f"Basic {basic}"
         )
         granted: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
     except (OSError, HTTPException, KeyError, msgspec.MsgspecError) as error:
@@ -198,12 +203,11 @@ def sign_in(status: Status) -> dict[str, Any]:
 
 
 def _asked(
-    url: str, method: str, path: str, form: str | None = None, authorization: str = ""
+    url: str, method: str, path: str, form: str | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
     """Ask once, without following redirects."""
     place = urlsplit(url)
     connection = HTTPConnection(place.hostname or "", place.port, timeout=_ASK_TIMEOUT_S)
-    headers = {"Authorization": authorization} if authorization else {}
     if form is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
     try:

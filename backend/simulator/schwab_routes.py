@@ -1,8 +1,7 @@
-"""Schwab's HTTP surface: OAuth and market data, with tokens, limits, errors and headers."""
+"""Schwab's HTTP surface: tokens and market data, with tokens, limits, errors and headers."""
 
 from __future__ import annotations
 
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import parse_qsl
@@ -10,10 +9,9 @@ from urllib.parse import parse_qsl
 import anyio
 import anyio.to_thread
 import msgspec
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator import schwab_facts as facts
 from simulator.oauth import OAuthError
 from simulator.wire_errors import (
     Refusal,
@@ -22,6 +20,7 @@ from simulator.wire_errors import (
     too_many_requests,
     unauthorized,
 )
+from simulator.wire_headers import correlation_headers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,11 +33,6 @@ if TYPE_CHECKING:
     from simulator.schwab_market_data import MarketData
 
 Operation: TypeAlias = "Callable[[Mapping[str, str], Mapping[str, str]], bytes]"
-
-_NO_SUCH_CLIENT = (
-    "<html><head><title>Whitelabel Error Page</title></head><body><h1>Whitelabel Error Page</h1>"
-    "<p>The client or the callback address is not registered.</p></body></html>"
-)
 
 
 class SchwabRoutes:
@@ -67,7 +61,6 @@ class SchwabRoutes:
             "/{symbol_id:path}/quotes": ask.quote,
         }
         return [
-            Route("/v1/oauth/authorize", self.authorize),
             Route("/v1/oauth/token", self.token, methods=["POST"]),
             *(
                 Route(f"/marketdata/v1{path}", partial(self.market_data, operation))
@@ -89,16 +82,6 @@ class SchwabRoutes:
             405: lambda _request, _error: _refused(not_found()),
             Exception: lambda _request, _error: _refused(server_error()),
         }
-
-    async def authorize(self, request: Request) -> Response:
-        """Approve at once: the user is asked nothing."""
-        query = request.query_params
-        target = self._desk.authorize(
-            query.get("client_id", ""), query.get("redirect_uri", ""), query.get("state")
-        )
-        if target is None:
-            return Response(_NO_SUCH_CLIENT, 500, _headers(), "text/html")
-        return RedirectResponse(target, 302, _headers())
 
     async def token(self, request: Request) -> Response:
         """Trade a code or a refresh token for tokens."""
@@ -145,11 +128,4 @@ def _refused(refusal: Refusal) -> Response:
 
 
 def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, status, _headers() | dict(headers or {}), "application/json")
-
-
-def _headers() -> dict[str, str]:
-    return {
-        "Schwab-Client-CorrelId": str(uuid.uuid4()),
-        "Schwab-Resource-Version": facts.RESOURCE_VERSION,
-    }
+    return Response(body, status, correlation_headers() | dict(headers or {}), "application/json")

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from models.errors import ConfigError
 from simulator import schwab_facts as facts
 from simulator.clock import market_clock, parse_start
+from simulator.login_pages import LoginPages
 from simulator.oauth import App, TokenDesk
 from simulator.rate_limit import RateLimit
 from simulator.schwab_market_data import MarketData
@@ -62,6 +63,7 @@ class Options:
         world: generated or recorded.
         requests_per_minute: Limit of market-data calls an app; 0 for none.
         rotate_refresh_tokens: Whether each refresh gives a new refresh token.
+        auto_approve: Whether a sign-in is approved without showing the pages.
         parent_pid: End when this process is gone; None to stay.
     """
 
@@ -74,6 +76,7 @@ class Options:
     world: str = "generated"
     requests_per_minute: int = facts.REQUESTS_PER_MINUTE
     rotate_refresh_tokens: bool = False
+    auto_approve: bool = False
     parent_pid: int | None = None
 
 
@@ -126,8 +129,14 @@ class Simulator:
         """Return the web application, the same on both ports."""
         limit = RateLimit(self.options.requests_per_minute, time.monotonic)
         schwab = SchwabRoutes(MarketData(self.world, self.clock), self.desk, limit)
+        pages = LoginPages(
+            self.desk,
+            wall_clock,
+            admin_token=self.admin_token,
+            auto_approve=self.options.auto_approve,
+        )
         return Starlette(
-            routes=[Route("/simulator/status", self._show_status), *schwab.routes()],
+            routes=[Route("/simulator/status", self._show_status), *pages.routes(), *schwab.routes()],
             exception_handlers=SchwabRoutes.failure_answers(),
         )
 

@@ -120,7 +120,7 @@ def bare() -> Bench:
 @contextlib.contextmanager
 def started_simulator(*arguments: str) -> Iterator[dict[str, Any]]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", *arguments],
+        [sys.executable, "-m", "simulator", "--port", "0", "--auto-approve", *arguments],
         cwd=BACKEND,
         stdout=subprocess.PIPE,
         text=True,

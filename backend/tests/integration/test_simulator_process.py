@@ -44,7 +44,16 @@ def started(
     environment: dict[str, str], *arguments: str
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Start a simulator; gives the process and its ready line."""
-    command = [*SIMULATOR, "--port", "0", "--parent-pid", str(os.getpid()), *NOON, *arguments]
+    command = [
+        *SIMULATOR,
+        "--port",
+        "0",
+        "--parent-pid",
+        str(os.getpid()),
+        "--auto-approve",
+        *NOON,
+        *arguments,
+    ]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:

@@ -46,7 +46,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def simulator(home: Path) -> Iterator[dict[str, Any]]:
     """What the running simulator said when it was ready."""
     command = [sys.executable, "-m", "simulator", "--port", "0", "--clock", CLOCK, "--speed", "0"]
-    command += ["--parent-pid", str(os.getpid())]  # a killed test run leaves no orphan
+    command += [
+        "--auto-approve",
+        "--parent-pid",
+        str(os.getpid()),
+    ]  # a killed test run leaves no orphan
     environment = {**os.environ, "OPTIONS_HOME": str(home)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:

@@ -36,7 +36,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     environment = os.environ | {"OPTIONS_HOME": str(tmp_path_factory.mktemp("home"))}
     world = ["--world", "recorded", "--clock", "2015-12-24T12:00", "--speed", "0"]
     with subprocess.Popen(
-        [*SIMULATOR, "--port", "0", *world, "--parent-pid", str(os.getpid())],
+        [*SIMULATOR, "--port", "0", "--auto-approve", *world, "--parent-pid", str(os.getpid())],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from simulator.login_pages import LoginPages
 from simulator.oauth import DEMO_APP_KEY, DEMO_APP_SECRET, DEMO_CALLBACK, App, TokenDesk
 from simulator.rate_limit import RateLimit
 from simulator.schwab_market_data import MarketData
@@ -20,8 +21,9 @@ def client_of(world: Any, noon: Any) -> TestClient:
     desk = TokenDesk(App(), wall_clock)
     limit = RateLimit(0, time.monotonic)
     schwab = SchwabRoutes(MarketData(world, lambda: noon), desk, limit)
+    pages = LoginPages(desk, wall_clock, admin_token="", auto_approve=True)
     application = Starlette(
-        routes=schwab.routes(), exception_handlers=SchwabRoutes.failure_answers()
+        routes=[*pages.routes(), *schwab.routes()], exception_handlers=SchwabRoutes.failure_answers()
     )
     client = TestClient(application, raise_server_exceptions=False)
     query = {"client_id": DEMO_APP_KEY, "redirect_uri": DEMO_CALLBACK}
