@@ -1,0 +1,5 @@
+"""The paper venue: `PaperAccount` and, over it, `PaperBroker`, which is a `ports.Broker`."""
+
+from engine.account import PaperAccount
+
+__all__ = ["PaperAccount"]
