@@ -2,7 +2,8 @@
 
 The wire's names are the renamed ones. Numbers are exact Decimals, read from the wire's own text.
 Words that Schwab chooses (states, types) are texts and not enumerations, so that a new one is kept
-and counted, never fatal. Times are the wire's texts; `moment` reads them.
+and counted, never fatal. Times are the wire's texts;
+`decoding.moment` reads them.
 """
 
 from __future__ import annotations
@@ -12,20 +13,19 @@ from decimal import Decimal  # noqa: TC003 - msgspec reads the annotations
 import msgspec
 
 
-class Reported(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+class Reported(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What all of them share; a field that a reply leaves out is None or empty."""
 
 
-class AccountNumber(Reported):
+class AccountNumber(Reported, frozen=True):
     """An account's number and the hash that stands for it in every path."""
 
     account_number: str
     hash_value: str
 
 
-class Deliverable(Reported):
-    """What one contract delivers; the first four of orders and positions, the rest of
-    transactions."""
+class Deliverable(Reported, frozen=True):
+    """What one contract delivers; the last three are of transactions."""
 
     symbol: str | None = None
     deliverable_units: Decimal | None = None
@@ -36,7 +36,7 @@ class Deliverable(Reported):
     deliverable_number: Decimal | None = None
 
 
-class Instrument(Reported):
+class Instrument(Reported, frozen=True):
     """What a position, leg or transaction is about."""
 
     asset_type: str = ""
@@ -61,7 +61,7 @@ class Instrument(Reported):
     variable_rate: Decimal | None = None
 
 
-class HeldPosition(Reported):
+class HeldPosition(Reported, frozen=True):
     """One position of an account."""
 
     instrument: Instrument
@@ -86,7 +86,7 @@ class HeldPosition(Reported):
     current_day_cost: Decimal | None = None
 
 
-class AccountBalances(Reported):
+class AccountBalances(Reported, frozen=True):
     """Balances of a margin or cash account, of the day's start, of now, or projected: USD.
 
     One type for all six shapes of the wire; what a shape lacks is None. `is_in_call` is a bool on
@@ -140,14 +140,14 @@ class AccountBalances(Reported):
     unsettled_cash: Decimal | None = None
 
 
-class AggregatedBalance(Reported):
+class AggregatedBalance(Reported, frozen=True):
     """Worth of the account, beside the securities account; USD."""
 
     current_liquidation_value: Decimal | None = None
     liquidation_value: Decimal | None = None
 
 
-class SecuritiesAccount(Reported):
+class SecuritiesAccount(Reported, frozen=True):
     """One account; positions only where they were asked for."""
 
     account_number: str
@@ -163,14 +163,14 @@ class SecuritiesAccount(Reported):
     projected_balances: AccountBalances = AccountBalances()
 
 
-class Account(Reported):
+class Account(Reported, frozen=True):
     """A reply to `/accounts/{hash}`, or one of `/accounts`."""
 
     securities_account: SecuritiesAccount
     aggregated_balance: AggregatedBalance | None = None
 
 
-class OrderLeg(Reported):
+class OrderLeg(Reported, frozen=True):
     """One leg of an order; `quantity` counts contracts or shares of the whole order."""
 
     instrument: Instrument = Instrument()
@@ -184,7 +184,7 @@ class OrderLeg(Reported):
     to_symbol: str | None = None
 
 
-class ExecutionLeg(Reported):
+class ExecutionLeg(Reported, frozen=True):
     """What one leg traded in an activity."""
 
     leg_id: int | None = None
@@ -195,7 +195,7 @@ class ExecutionLeg(Reported):
     instrument_id: int | None = None
 
 
-class OrderActivity(Reported):
+class OrderActivity(Reported, frozen=True):
     """What happened to an order: an execution, which may report a cancellation, or an action."""
 
     activity_type: str | None = None
@@ -206,7 +206,7 @@ class OrderActivity(Reported):
     execution_legs: tuple[ExecutionLeg, ...] = ()
 
 
-class ReportedOrder(Reported):
+class ReportedOrder(Reported, frozen=True):
     """One order as Schwab reports it. Its children are those of OCO and TRIGGER."""
 
     order_id: int | None = None
@@ -247,7 +247,7 @@ class ReportedOrder(Reported):
     child_order_strategies: tuple[ReportedOrder, ...] = ()
 
 
-class TransferItem(Reported):
+class TransferItem(Reported, frozen=True):
     """One part of a transaction: a fee, or what changed hands. `cost` is signed cash."""
 
     instrument: Instrument = Instrument()
@@ -258,7 +258,7 @@ class TransferItem(Reported):
     position_effect: str | None = None
 
 
-class TransactionUser(Reported):
+class TransactionUser(Reported, frozen=True):
     """Who made a transaction."""
 
     cd_domain_id: str | None = None
@@ -271,7 +271,7 @@ class TransactionUser(Reported):
     broker_rep_code: str | None = None
 
 
-class Transaction(Reported):
+class Transaction(Reported, frozen=True):
     """One transaction; `net_amount` is the cash that it moved, USD."""
 
     activity_id: int
@@ -291,7 +291,7 @@ class Transaction(Reported):
     transfer_items: tuple[TransferItem, ...] = ()
 
 
-class OrderBalance(Reported):
+class OrderBalance(Reported, frozen=True):
     """What an order would do to the balances; USD."""
 
     order_value: Decimal | None = None
@@ -300,7 +300,7 @@ class OrderBalance(Reported):
     projected_commission: Decimal | None = None
 
 
-class PreviewLeg(Reported):
+class PreviewLeg(Reported, frozen=True):
     """One leg of a previewed order, with its market."""
 
     leg_id: int | None = None
@@ -317,7 +317,7 @@ class PreviewLeg(Reported):
     instrument: Instrument = Instrument()
 
 
-class PreviewStrategy(Reported):
+class PreviewStrategy(Reported, frozen=True):
     """A previewed order."""
 
     account_number: str | None = None
@@ -345,7 +345,7 @@ class PreviewStrategy(Reported):
     order_legs: tuple[PreviewLeg, ...] = ()
 
 
-class ValidationRule(Reported):
+class ValidationRule(Reported, frozen=True):
     """What Schwab says of a previewed order."""
 
     activity_message: str | None = None
@@ -356,7 +356,7 @@ class ValidationRule(Reported):
     override_severity: str | None = None
 
 
-class ValidationResult(Reported):
+class ValidationResult(Reported, frozen=True):
     """What Schwab says of a previewed order, by severity; an empty list is left out."""
 
     alerts: tuple[ValidationRule, ...] = ()
@@ -366,38 +366,38 @@ class ValidationResult(Reported):
     warns: tuple[ValidationRule, ...] = ()
 
 
-class FeeValue(Reported):
+class FeeValue(Reported, frozen=True):
     """One fee or commission; USD."""
 
     value: Decimal | None = None
     type: str | None = None
 
 
-class CommissionLeg(Reported):
+class CommissionLeg(Reported, frozen=True):
     """Commissions of one leg."""
 
     commission_values: tuple[FeeValue, ...] = ()
 
 
-class Commission(Reported):
+class Commission(Reported, frozen=True):
     """Commissions by leg."""
 
     commission_legs: tuple[CommissionLeg, ...] = ()
 
 
-class FeeLeg(Reported):
+class FeeLeg(Reported, frozen=True):
     """Fees of one leg."""
 
     fee_values: tuple[FeeValue, ...] = ()
 
 
-class Fees(Reported):
+class Fees(Reported, frozen=True):
     """Fees by leg."""
 
     fee_legs: tuple[FeeLeg, ...] = ()
 
 
-class CommissionAndFee(Reported):
+class CommissionAndFee(Reported, frozen=True):
     """What a previewed order would cost."""
 
     commission: Commission = Commission()
@@ -405,16 +405,16 @@ class CommissionAndFee(Reported):
     true_commission: Commission = Commission()
 
 
-class Preview(Reported):
+class Preview(Reported, frozen=True):
     """A reply to `/previewOrder`."""
 
-    order_id: int | None = None
     order_strategy: PreviewStrategy
+    order_id: int | None = None
     order_validation_result: ValidationResult = ValidationResult()
     commission_and_fee: CommissionAndFee = CommissionAndFee()
 
 
-class PreferredAccount(Reported):
+class PreferredAccount(Reported, frozen=True):
     """One account in the user's preferences."""
 
     account_number: str | None = None
@@ -427,7 +427,7 @@ class PreferredAccount(Reported):
     lot_selection_method: str | None = None
 
 
-class StreamerTerms(Reported):
+class StreamerTerms(Reported, frozen=True):
     """Where the streamer is, and who we are there."""
 
     streamer_socket_url: str
@@ -437,14 +437,14 @@ class StreamerTerms(Reported):
     schwab_client_function_id: str
 
 
-class Offer(Reported):
+class Offer(Reported, frozen=True):
     """What market data the user is entitled to."""
 
     level2_permissions: bool | None = None
     mkt_data_permission: str | None = None
 
 
-class UserPreference(Reported):
+class UserPreference(Reported, frozen=True):
     """A reply to `/userPreference`."""
 
     accounts: tuple[PreferredAccount, ...] = ()

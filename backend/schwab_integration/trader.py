@@ -1,0 +1,518 @@
+"""One method for each endpoint of Schwab's Trader API, typed in and out.
+
+Reads are repeated where that may help; a write never is. What fails after a write has left may
+have been taken all the same: `OrderUnknown` says so, and the caller settles it by looking at the
+broker's own list, since the API knows no order id of ours.
+"""
+
+import logging
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from models.errors import (
+    AuthError,
+    BadReply,
+    DataError,
+    NotEntitled,
+    NotFound,
+    OrderUnknown,
+    ProviderError,
+    Unavailable,
+)
+from models.schwab_order_terms import (
+    ALL_ORDER_DAYS,
+    MOST_ORDERS,
+    MOST_TRANSACTIONS,
+    ORDER_DAYS,
+    TransactionType,
+    WireStatus,
+)
+from schwab_integration.auth import SchwabAuth
+from schwab_integration.config import PROVIDER, SchwabSettings
+from schwab_integration.decoding import Parsed
+from schwab_integration.orders import WireOrder, to_json
+from schwab_integration.parse_accounts import (
+    parse_account,
+    parse_account_numbers,
+    parse_accounts,
+    parse_user_preference,
+)
+from schwab_integration.parse_orders import parse_order, parse_orders
+from schwab_integration.parse_preview import parse_preview
+from schwab_integration.parse_transactions import parse_transaction, parse_transactions
+from schwab_integration.trader_refusals import order_refusal, refusal
+from schwab_integration.trader_replies import (
+    Account,
+    AccountNumber,
+    PlacedOrder,
+    Preview,
+    ReportedOrder,
+    Transaction,
+    UserPreference,
+)
+from utils.clock import Clock, wall_clock
+from utils.http import HttpSession, Params, Patience, Reply, Request, Service
+from utils.rate_limit import RateLimiter
+
+_log = logging.getLogger(__name__)
+
+_PREFIX: Final = "/trader/v1"
+_SHORTEST: Final = timedelta(seconds=1)
+"""Entered times have no parts of a second: a window as short as this cannot be halved."""
+
+_LOCATION: Final = re.compile(r"/orders/([0-9]{1,18})/?$")
+
+T = TypeVar("T")
+
+
+class SchwabTrader:
+    """Schwab's accounts and orders. Threads may share it.
+
+    Every method raises `TradingError` kinds alone: `TokenExpired` when a person must sign in,
+    `NotFound` for an account, order or transaction that Schwab does not know, `RateLimited`,
+    `Unavailable`, `NotEntitled`, `BadReply` and `ProviderError` as for market data, and `DataError`
+    for a question that Schwab would refuse, which is never sent.
+
+    Those that write (`place`, `replace`, `cancel`) raise in addition `OrderRejected` with Schwab's
+    words, and `OrderUnknown` where the order may stand at Schwab although no answer came. Each
+    other error of theirs means that nothing was taken.
+
+    Args:
+        settings: Where Schwab is and who we are.
+        auth: Source of access tokens; made from the settings by default.
+        limiter: For reads, shared by all clients of the app; made from the settings by default.
+        order_limiter: For orders and previews, which Schwab counts by account; None does not limit.
+        patience: How long to wait and how often to ask.
+        clock: Wall time.
+
+    Raises:
+        ConfigError: The base URL or the certificate file cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 - two limiters, as Schwab counts
+        self,
+        settings: SchwabSettings,
+        *,
+        auth: SchwabAuth | None = None,
+        limiter: RateLimiter | None = None,
+        order_limiter: RateLimiter | None = None,
+        patience: Patience | None = None,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self._auth = auth or SchwabAuth(settings, clock=clock)
+        self._clock = clock
+        self._reads = HttpSession(
+            Service(settings.base_url, PROVIDER, ca_file=settings.ca_file, check=refusal),
+            limiter=limiter or RateLimiter(settings.requests_per_minute),
+            patience=patience,
+        )
+        self._writes = HttpSession(
+            Service(settings.base_url, PROVIDER, ca_file=settings.ca_file, check=order_refusal),
+            limiter=order_limiter,
+            patience=patience,
+        )
+        self._unknown: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @property
+    def unknown(self) -> Counter[str]:
+        """Fields and words of all replies so far that this program does not know, with counts."""
+        with self._lock:
+            return self._unknown.copy()
+
+    def account_numbers(self) -> list[AccountNumber]:
+        """Return the numbers of all accounts with the hashes that stand for them in paths."""
+        reply = self._get("/accounts/accountNumbers", "the account numbers")
+        return self._noticed(parse_account_numbers(reply))
+
+    def accounts(self, *, positions: bool = True) -> list[Account]:
+        """Return all accounts with balances, and with positions unless switched off."""
+        reply = self._get("/accounts", "the accounts", _positions(positions))
+        return self._noticed(parse_accounts(reply))
+
+    def account(self, account_hash: str, *, positions: bool = True) -> Account:
+        """Return one account with balances, and with positions unless switched off.
+
+        Raises:
+            NotFound: Schwab does not know the hash.
+        """
+        path = f"/accounts/{_checked(account_hash)}"
+        reply = self._get(path, _account(account_hash), _positions(positions))
+        return self._noticed(parse_account(reply))
+
+    def orders(
+        self,
+        account_hash: str,
+        entered_from: datetime,
+        entered_to: datetime,
+        *,
+        status: WireStatus | str | None = None,
+        most: int | None = None,
+    ) -> list[ReportedOrder]:
+        """Return one account's orders entered in [entered_from, entered_to], oldest first.
+
+        Windows beyond a year are asked for in pieces, and a window that holds more orders than one
+        reply can is halved: nothing is cut off, unless `most` is given.
+
+        Args:
+            account_hash: Of `account_numbers`.
+            entered_from: Aware.
+            entered_to: Aware.
+            status: Only orders in this state.
+            most: Only so many, of one request that takes up to a year.
+
+        Raises:
+            NotFound: Schwab does not know the hash.
+            DataError: The times are naive or the wrong way round.
+        """
+        path = f"/accounts/{_checked(account_hash)}/orders"
+        what = f"the orders of {_account(account_hash)}"
+
+        def ask(start: datetime, end: datetime) -> list[ReportedOrder]:
+            params = _window("EnteredTime", start, end, most or MOST_ORDERS, status)
+            return self._noticed(parse_orders(self._get(path, what, params)))
+
+        return _sorted(_whole(ask, entered_from, entered_to, most))
+
+    def all_orders(
+        self,
+        entered_from: datetime,
+        entered_to: datetime,
+        *,
+        status: WireStatus | str | None = None,
+        most: int | None = None,
+    ) -> list[ReportedOrder]:
+        """Return the orders of all accounts entered in [entered_from, entered_to], oldest first.
+
+        Schwab lists all accounts together for 60 days back; for older orders each account is asked.
+
+        Args:
+            entered_from: Aware.
+            entered_to: Aware.
+            status: Only orders in this state.
+            most: Only so many (of each account, beyond 60 days).
+
+        Raises:
+            DataError: The times are naive or the wrong way round.
+        """
+        _check_window(entered_from, entered_to)
+        if entered_from < self._clock() - timedelta(days=ALL_ORDER_DAYS) + timedelta(minutes=1):
+            hashes = [numbered.hash_value for numbered in self.account_numbers()]
+            lists = [
+                self.orders(one, entered_from, entered_to, status=status, most=most)
+                for one in hashes
+            ]
+            return _sorted([order for listed in lists for order in listed])
+
+        def ask(start: datetime, end: datetime) -> list[ReportedOrder]:
+            params = _window("EnteredTime", start, end, most or MOST_ORDERS, status)
+            return self._noticed(parse_orders(self._get("/orders", "all orders", params)))
+
+        return _sorted(_whole(ask, entered_from, entered_to, most))
+
+    def order(self, account_hash: str, order_id: int) -> ReportedOrder:
+        """Return one order in its newest state.
+
+        Raises:
+            NotFound: Schwab does not know the account or the order.
+        """
+        reply = self._get(_order_path(account_hash, order_id), _order(account_hash, order_id))
+        return self._noticed(parse_order(reply))
+
+    def place(self, account_hash: str, wire: WireOrder) -> PlacedOrder:
+        """Place an order, once.
+
+        Returns:
+            What `Location` names. The order may still be rejected a moment later, so look at it.
+
+        Raises:
+            OrderRejected: Schwab refuses it: nothing was placed.
+            OrderUnknown: It may have been placed: look it up, never send it again.
+            NotFound: Schwab does not know the account.
+        """
+        path = f"{_PREFIX}/accounts/{_checked(account_hash)}/orders"
+        return _placed(self._write("POST", path, f"an order for {_account(account_hash)}", wire))
+
+    def replace(self, account_hash: str, order_id: int, wire: WireOrder) -> PlacedOrder:
+        """Put another order in the place of one that works, once; the new one has its own id.
+
+        Raises:
+            OrderRejected: Schwab refuses it: the old order stands as it was.
+            OrderUnknown: It may have been replaced: look both up, never send it again.
+            NotFound: Schwab does not know the account or the order.
+        """
+        path = f"{_PREFIX}{_order_path(account_hash, order_id)}"
+        what = f"another order for {_order(account_hash, order_id)}"
+        return _placed(self._write("PUT", path, what, wire))
+
+    def cancel(self, account_hash: str, order_id: int) -> None:
+        """Ask to cancel an order, once; it may fill until its state says CANCELED.
+
+        Raises:
+            OrderRejected: Schwab refuses: the order is over already, perhaps.
+            OrderUnknown: The request may have arrived: look the order up.
+            NotFound: Schwab does not know the account or the order.
+        """
+        path = f"{_PREFIX}{_order_path(account_hash, order_id)}"
+        self._write("DELETE", path, f"to cancel {_order(account_hash, order_id)}", None)
+
+    def preview(self, account_hash: str, wire: WireOrder) -> Preview:
+        """Return what Schwab would make of an order, which is not placed.
+
+        An order that would be rejected is a good reply; see `parse_preview.preview_of`.
+
+        Raises:
+            OrderRejected: Schwab cannot read the order.
+            NotFound: Schwab does not know the account.
+        """
+        path = f"{_PREFIX}/accounts/{_checked(account_hash)}/previewOrder"
+        what = f"a preview for {_account(account_hash)}"
+        headers = {"content-type": "application/json"}
+        request = Request("POST", path, {}, to_json(wire), headers, retry=True, name=what)
+        return self._noticed(parse_preview(self._authorized(self._writes, request).body))
+
+    def transactions(
+        self,
+        account_hash: str,
+        start: datetime,
+        end: datetime,
+        types: Sequence[TransactionType | str] = (),
+        symbol: str | None = None,
+    ) -> list[Transaction]:
+        """Return an account's transactions in [start, end], oldest first, of any length of time.
+
+        Args:
+            account_hash: Of `account_numbers`.
+            start: Aware.
+            end: Aware.
+            types: Kinds of transactions; all by default.
+            symbol: Only those of one symbol, as Schwab spells it.
+
+        Raises:
+            NotFound: Schwab does not know the hash.
+            DataError: The times are naive or the wrong way round, or a type does not exist.
+        """
+        unknown = [kind for kind in types if kind not in TransactionType.__members__]
+        if unknown:
+            message = f"{unknown[0]!r} is no kind of transaction: {', '.join(TransactionType)}"
+            raise DataError(message)
+        path = f"/accounts/{_checked(account_hash)}/transactions"
+        what = f"the transactions of {_account(account_hash)}"
+        named = {"types": ",".join(types or TransactionType)}
+        if symbol:
+            named["symbol"] = symbol
+
+        def ask(first: datetime, last: datetime) -> list[Transaction]:
+            times = {"startDate": wire_time(first), "endDate": wire_time(last, up=True)}
+            return self._noticed(parse_transactions(self._get(path, what, times | named)))
+
+        found = _whole(ask, start, end, None, most=MOST_TRANSACTIONS)
+        once = {(one.activity_id, one.type): one for one in found}
+        return sorted(once.values(), key=lambda one: (one.time or "", one.activity_id))
+
+    def transaction(self, account_hash: str, activity_id: int) -> Transaction:
+        """Return one transaction.
+
+        Raises:
+            NotFound: Schwab does not know the account or the transaction.
+        """
+        path = f"/accounts/{_checked(account_hash)}/transactions/{activity_id}"
+        what = f"the transaction {activity_id} of {_account(account_hash)}"
+        try:
+            return self._noticed(parse_transaction(self._get(path, what)))
+        except LookupError:
+            raise NotFound(f"schwab does not know {what}", provider=PROVIDER) from None
+
+    def user_preference(self) -> UserPreference:
+        """Return the user's preferences: accounts, streamer, entitlements."""
+        return self._noticed(parse_user_preference(self._get("/userPreference", "the preferences")))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._reads.close()
+        self._writes.close()
+        self._auth.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _get(self, path: str, what: str, params: Params | None = None) -> bytes:
+        request = Request("GET", f"{_PREFIX}{path}", params or {}, retry=True, name=what)
+        return self._authorized(self._reads, request).body
+
+    def _write(self, method: str, path: str, what: str, wire: WireOrder | None) -> Reply:
+        """Send a write once.
+
+        Raises:
+            OrderUnknown: It may have been taken.
+        """
+        body = None if wire is None else to_json(wire)
+        headers = {} if body is None else {"content-type": "application/json"}
+        return self._authorized(self._writes, Request(method, path, {}, body, headers, name=what))
+
+    def _authorized(self, session: HttpSession, request: Request) -> Reply:
+        """Send with a token; one that Schwab rejects is renewed, once. A 401 takes no order."""
+        token = self._auth.access_token()
+        try:
+            return _sent(session, request, token)
+        except (AuthError, NotEntitled) as error:
+            # A rejected token and a missing product both come as 401: a new token tells them apart.
+            if isinstance(error, NotEntitled) and error.status != 401:
+                raise
+        return _sent(session, request, self._auth.renew(token))
+
+    def _noticed(self, reply: Parsed[T]) -> T:
+        """Count what nobody documented; the first of each is logged."""
+        if reply.unknown:
+            with self._lock:
+                new = sorted(set(reply.unknown) - set(self._unknown))
+                self._unknown += reply.unknown
+            if new:
+                _log.warning("Schwab's replies hold what nobody documented: %s", ", ".join(new))
+        return reply.value
+
+
+def wire_time(time: datetime, *, up: bool = False) -> str:
+    """Return a time as the API wants it, `2024-03-29T00:00:00.000Z`.
+
+    Args:
+        time: Aware.
+        up: Round parts of a millisecond up instead of down.
+    """
+    rounded = time.astimezone(UTC) + timedelta(microseconds=999 if up else 0)
+    return rounded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _sent(session: HttpSession, request: Request, token: str) -> Reply:
+    identity = {"authorization": f"Bearer {token}", "accept": "application/json"}
+    given = replace(request, headers={**request.headers, **identity})
+    if given.retry:
+        return session.send(given)
+    try:
+        return session.send(given)
+    except (Unavailable, BadReply) as error:
+        if isinstance(error, Unavailable) and not error.sent:
+            raise
+        message = f"whether schwab took {request} is not known ({error}): look it up, do not repeat"
+        raise OrderUnknown(message) from None
+
+
+def _whole(
+    ask: Callable[[datetime, datetime], list[T]],
+    start: datetime,
+    end: datetime,
+    wanted: int | None,
+    *,
+    most: int = MOST_ORDERS,
+) -> list[T]:
+    """Return what all pieces of a window hold; a piece as full as a reply can be is halved.
+
+    Raises:
+        DataError: The times are naive or the wrong way round.
+        ProviderError: One second holds more than a reply can.
+    """
+    _check_window(start, end)
+    longest = timedelta(days=ORDER_DAYS)
+    found: list[T] = []
+    pieces = []
+    while end - start > longest:
+        pieces.append((start, start + longest))
+        start += longest
+    pieces.append((start, end))
+    while pieces:
+        first, last = pieces.pop(0)
+        reply = ask(first, last)
+        if wanted is not None or len(reply) < most:
+            found += reply
+        elif last - first <= _SHORTEST:
+            message = f"schwab has more than {most} entries in the second of {wire_time(first)}"
+            raise ProviderError(message, provider=PROVIDER)
+        else:
+            middle = first + (last - first) / 2
+            pieces[:0] = [(first, middle), (middle, last)]
+    return found
+
+
+def _check_window(start: datetime, end: datetime) -> None:
+    if start.tzinfo is None or end.tzinfo is None:
+        message = "times of orders and transactions need a time zone: give aware datetimes"
+        raise DataError(message)
+    if start > end:
+        message = f"the window ends before it starts: {start.isoformat()} to {end.isoformat()}"
+        raise DataError(message)
+
+
+def _sorted(orders: list[ReportedOrder]) -> list[ReportedOrder]:
+    """Return orders oldest first, each once: pieces of a window share their edge."""
+    once = {
+        (order.order_id, n if order.order_id is None else 0): order
+        for n, order in enumerate(orders)
+    }
+    return sorted(once.values(), key=lambda order: (order.entered_time or "", order.order_id or 0))
+
+
+def _window(
+    name: str, start: datetime, end: datetime, most: int, status: WireStatus | str | None
+) -> dict[str, str]:
+    if status is not None and status not in WireStatus.__members__:
+        message = f"{status!r} is no state of an order: {', '.join(WireStatus)}"
+        raise DataError(message)
+    if most < 1:
+        message = f"the number of orders wanted is 1 or more, not {most}"
+        raise DataError(message)
+    params = {
+        f"from{name}": wire_time(start),
+        f"to{name}": wire_time(end, up=True),
+        "maxResults": str(most),
+    }
+    return params | ({"status": str(status)} if status else {})
+
+
+def _placed(reply: Reply) -> PlacedOrder:
+    found = _LOCATION.search(reply.headers.get("location", ""))
+    return PlacedOrder(int(found[1]) if found else None)
+
+
+def _positions(wanted: bool) -> dict[str, str]:
+    return {"fields": "positions"} if wanted else {}
+
+
+def _checked(account_hash: str) -> str:
+    """Return a hash that is none of a path's own signs, and no account number.
+
+    Raises:
+        DataError: It is another text.
+    """
+    if not re.fullmatch(r"[0-9A-Za-z]+", account_hash):
+        message = "an account is named by its hash of 64 hexadecimal digits: see account_numbers()"
+        raise DataError(message)
+    if account_hash.isdigit() and len(account_hash) < 14:
+        message = "schwab refuses account numbers: give the account's hash, see account_numbers()"
+        raise DataError(message)
+    return account_hash
+
+
+def _account(account_hash: str) -> str:
+    return f"the account ...{account_hash[-4:]}"
+
+
+def _order(account_hash: str, order_id: int) -> str:
+    return f"the order {order_id} of {_account(account_hash)}"
+
+
+def _order_path(account_hash: str, order_id: int) -> str:
+    return f"/accounts/{_checked(account_hash)}/orders/{int(order_id)}"
