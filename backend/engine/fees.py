@@ -11,6 +11,8 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal, NamedTuple, TypeAlias
 
+import msgspec
+
 from models.order_terms import Side
 from models.symbols import INDICES, OCC_LENGTH, underlying_of_root
 
@@ -42,7 +44,7 @@ class FillTerms(NamedTuple):
     multiplier: Decimal
 
 
-class FeeParts(NamedTuple):
+class FeeParts(msgspec.Struct, frozen=True):
     """USD by kind of fee.
 
     Attributes:
@@ -64,11 +66,23 @@ class FeeParts(NamedTuple):
     @property
     def total(self) -> Decimal:
         """USD of all."""
-        return sum(self, _ZERO)
+        return self.commission + self.sec + self.orf + self.taf + self.index + self.nfa
+
+    def plus(self, other: FeeParts) -> FeeParts:
+        """Return the sums."""
+        return FeeParts(
+            self.commission + other.commission,
+            self.sec + other.sec,
+            self.orf + other.orf,
+            self.taf + other.taf,
+            self.index + other.index,
+            self.nfa + other.nfa,
+        )
 
     def rounded(self) -> FeeParts:
         """Return each part in whole cents, half up."""
-        return FeeParts(*(part.quantize(_CENT, ROUND_HALF_UP) for part in self))
+        parts = (self.commission, self.sec, self.orf, self.taf, self.index, self.nfa)
+        return FeeParts(*(part.quantize(_CENT, ROUND_HALF_UP) for part in parts))
 
 
 class Rate(NamedTuple):
@@ -107,7 +121,9 @@ _BEGIN = date(1998, 1, 1)
 _WIRE_2025 = "captured Schwab transactions of 13 to 17 January 2025"
 _PREVIEW = "captured Schwab order previews of 11 December 2025"
 
-OPTION_COMMISSION = (Rate(_BEGIN, Decimal("0.65"), f"{_WIRE_2025}; also {_PREVIEW}, index options"),)
+OPTION_COMMISSION = (
+    Rate(_BEGIN, Decimal("0.65"), f"{_WIRE_2025}; also {_PREVIEW}, index options"),
+)
 """USD a contract of an equity or index option, both sides. Rates of the years before 2025 and
 after the captures are not known: the row is carried on."""
 

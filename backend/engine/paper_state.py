@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.fees import FeeParts
 from models.events import Fill, Quote  # noqa: TC001 - msgspec reads the annotations at run time
 from models.order_terms import (  # noqa: TC001 - the same
     OrderStatus,
@@ -33,7 +34,7 @@ class PaperLeg(msgspec.Struct):
         ratio: Contracts or shares for each unit of the order.
         effect: Opening, closing or automatic.
         multiplier: Shares a contract.
-        fees_due: Unrounded fees of all fills of this leg so far: commission, SEC, ORF, TAF, index.
+        fees_due: Unrounded fees of all fills of this leg so far.
         fees_paid: USD charged for them so far.
     """
 
@@ -42,7 +43,7 @@ class PaperLeg(msgspec.Struct):
     ratio: int
     effect: PositionEffect
     multiplier: int
-    fees_due: tuple[Decimal, ...] = ()
+    fees_due: FeeParts = FeeParts()
     fees_paid: Decimal = ZERO
 
 
@@ -50,6 +51,7 @@ class PaperOrder(msgspec.Struct):
     """One order with everything that the paper venue knows of it.
 
     Attributes:
+        number: Its place in the order of entry.
         order_id: The account's.
         client_order_id: The caller's.
         strategy: Who wants it.
@@ -67,9 +69,9 @@ class PaperOrder(msgspec.Struct):
         trail_limit_offset: USD of the limit behind a trailing stop.
         created_ns: When it was taken.
         updated_ns: When it changed last.
-        active_ns: From when it may work.
-        expires_ns: When it expires; None never.
-        close_ns: Close of its first session, where on-close orders trade.
+        open_ns: When the part of the day begins in which it works, now or next.
+        close_ns: When that ends.
+        expires_ns: When it expires.
         status: State.
         filled: Units filled.
         triggered: Whether its stop was touched.
@@ -84,6 +86,7 @@ class PaperOrder(msgspec.Struct):
         reason: Why it ended.
     """
 
+    number: int
     order_id: str
     client_order_id: str
     strategy: str
@@ -102,9 +105,9 @@ class PaperOrder(msgspec.Struct):
     created_ns: int
     updated_ns: int
     status: OrderStatus
-    active_ns: int = 0
-    expires_ns: int | None = None
+    open_ns: int = 0
     close_ns: int = 0
+    expires_ns: int = 0
     filled: int = 0
     triggered: bool = False
     water: Decimal | None = None
@@ -198,6 +201,9 @@ class AccountState(msgspec.Struct):
         unsettled: Cash under way, oldest first.
         expired: Expirations, in order.
         quotes: Newest by symbol.
+        taken: What our orders took of the newest quote by symbol: of its bid and of its ask.
+        client_order_ids: Order ids by the caller's.
+        awaiting: Option symbols that expired while their underlying's price was not known.
     """
 
     cash: Decimal
@@ -210,3 +216,6 @@ class AccountState(msgspec.Struct):
     unsettled: list[Unsettled] = []
     expired: list[Expired] = []
     quotes: dict[str, Quote] = {}
+    taken: dict[str, tuple[int, int]] = {}
+    client_order_ids: dict[str, str] = {}
+    awaiting: list[str] = []
