@@ -11,6 +11,7 @@ from models.errors import AuthError, NotEntitled, NotFound
 from schwab_integration import parse, queries
 from schwab_integration.auth import SchwabAuth
 from schwab_integration.config import PROVIDER, SchwabSettings
+from schwab_integration.limits import market_data_limiter
 from schwab_integration.queries import (
     ChainQuery,
     HistoryQuery,
@@ -34,7 +35,7 @@ from schwab_integration.replies import (
 )
 from utils.clock import Clock, wall_clock
 from utils.http import HttpSession, Params, Patience, Service
-from utils.rate_limit import RateLimiter
+from utils.rate_limit import Limiter
 
 _PREFIX = "/marketdata/v1"
 
@@ -63,7 +64,7 @@ class SchwabClient:
         settings: SchwabSettings,
         *,
         auth: SchwabAuth | None = None,
-        limiter: RateLimiter | None = None,
+        limiter: Limiter | None = None,
         patience: Patience | None = None,
         clock: Clock = wall_clock,
     ) -> None:
@@ -71,7 +72,7 @@ class SchwabClient:
         service = Service(settings.base_url, PROVIDER, ca_file=settings.ca_file, check=refusal)
         self._session = HttpSession(
             service,
-            limiter=limiter or RateLimiter(settings.requests_per_minute),
+            limiter=limiter or market_data_limiter(settings),
             patience=patience,
         )
 

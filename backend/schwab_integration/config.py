@@ -1,5 +1,6 @@
 """Settings of the Schwab adapter."""
 
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +25,14 @@ class SchwabSettings(Settings):
         token_file: Where the tokens lie; None for `schwab_token.json` in the state folder.
         base_url: Host of the API and of OAuth.
         ca_file: PEM file of the only certificate authorities to trust; None trusts the usual.
-        requests_per_minute: Rate limit that the client keeps by itself.
+        requests_per_minute: Market-data requests that all programs of this user allow themselves.
+        order_requests_per_minute: Order requests to one account, as registered with the app; 0 to
+            let none leave.
+        orders_per_day: Order requests to one account in any 24 hours.
+        urgent_percent: Share of the order requests that cancels and closing orders have for
+            themselves.
+        option_level: What the account may do with options, 0 to 3: the API does not tell.
+        retirement: The account is an IRA: the API does not tell.
     """
 
     model_config = SettingsConfigDict(env_prefix="SCHWAB_")
@@ -36,6 +44,11 @@ class SchwabSettings(Settings):
     base_url: str = "https://api.schwabapi.com"
     ca_file: Path | None = None
     requests_per_minute: int = Field(default=120, ge=1, le=10_000)
+    order_requests_per_minute: int = Field(default=120, ge=0, le=120)
+    orders_per_day: int = Field(default=4000, ge=0, le=4000)
+    urgent_percent: int = Field(default=20, ge=0, le=100)
+    option_level: int = Field(default=3, ge=0, le=3)
+    retirement: bool = False
 
     @field_validator("callback_url")
     @classmethod
@@ -77,6 +90,12 @@ class SchwabSettings(Settings):
             )
             raise ConfigError(message)
         return key, secret
+
+    @property
+    def app_mark(self) -> str:
+        """A hash that tells this app's token file from another's without naming the app."""
+        key = self.app_key.get_secret_value()
+        return sha256(f"schwab app {key}".encode()).hexdigest()[:16] if key else ""
 
     def token_path(self) -> Path:
         """Return the path of the token file."""

@@ -32,7 +32,7 @@ from models.errors import (
     Unavailable,
 )
 from utils.logs import quiet_http
-from utils.rate_limit import RateLimiter
+from utils.rate_limit import Limiter
 
 _log = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ class HttpSession:
         self,
         service: Service,
         *,
-        limiter: RateLimiter | None = None,
+        limiter: Limiter | None = None,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,

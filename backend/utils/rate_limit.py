@@ -4,8 +4,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from models.errors import ConfigError
+
+
+class Limiter(Protocol):
+    """Lets requests through one after the other: `RateLimiter`, or one that programs share."""
+
+    def acquire(self) -> float:
+        """Wait for a turn and return the seconds waited."""
+        ...
+
+    def close_for(self, seconds: float) -> None:
+        """Let nobody through for a while."""
+        ...
 
 
 class RateLimiter:
