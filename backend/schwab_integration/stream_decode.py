@@ -140,6 +140,8 @@ class StreamDecoder:
         level = self._levels.get(service)
         if level is None:
             for each in self._whole.read(service, batch.content):
+                if isinstance(each, Activity):
+                    each.time_ms = _since(batch)
                 _KINDS[type(each)](updates).append(each)
             return
         newest = level.newest

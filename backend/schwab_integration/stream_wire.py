@@ -77,12 +77,14 @@ class Activity(msgspec.Struct):
         message_data: JSON, mostly as text within JSON.
         account_number: Plain.
         seq: Rises by one in a session.
+        time_ms: The server's time of the batch.
     """
 
     message_type: str = msgspec.field(name="2", default="")
     message_data: msgspec.Raw = msgspec.field(name="3", default_factory=msgspec.Raw)
     account_number: str = msgspec.field(name="1", default="")
     seq: int = 0
+    time_ms: int = msgspec.field(name="time_ms", default=0)
 
     def __repr__(self) -> str:
         """Return no account number: a log may show this."""
