@@ -16,6 +16,7 @@ from simulator import schwab_facts as facts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from simulator.faults import Fault
     from simulator.server import Options
     from simulator.status import Status
 
@@ -90,6 +91,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     given = {name: value for name, value in vars(parsed).items() if name != "url"}
     if "login_page" in given:
         given["auto_approve"] = not given.pop("login_page")
+    given["faults"] = tuple(parsed.faults)
     given["world"] = parsed.world or ("recorded" if parsed.data else "generated")
     return Options(**given)
 
@@ -163,6 +165,18 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
         action="store_true",
         help="each refresh gives a new refresh token and ends the old one",
     )
+    parser.add_argument(
+        "--fault",
+        dest="faults",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="SPEC",
+        help="what goes wrong, TARGET:FAULT[:NAME=VALUE,...], as schwab.trader.place:reset:rate=0.05; may be repeated",
+    )
+    parser.add_argument(
+        "--fault-seed", type=int, default=0, help="of the faults that have a rate (0)"
+    )
     parser.add_argument("--parent-pid", type=_pid, help="end when this process is gone")
 
 
@@ -171,6 +185,15 @@ def _port(text: str) -> int:
     if not 0 <= port <= _HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"{port} is not a port: 0 to {_HIGHEST_PORT}")
     return port
+
+
+def _fault(text: str) -> Fault:
+    from simulator.faults import parse_fault  # noqa: PLC0415 - msgspec is not needed for --help
+
+    try:
+        return parse_fault(text)
+    except TradingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _speed(text: str) -> float:

@@ -36,14 +36,26 @@ Operation: TypeAlias = "Callable[[Mapping[str, str], Mapping[str, str]], bytes]"
 
 
 class SchwabRoutes:
-    """The routes of Schwab's two services over one world."""
+    """The routes of Schwab's two services over one world.
 
-    def __init__(self, market_data: MarketData, desk: TokenDesk, limit: RateLimit) -> None:
+    Args:
+        market_data: The operations.
+        desk: Whose tokens count.
+        limit: Of calls an app.
+        one_at_a_time: Admits one thread to the world; the event loop stays free.
+    """
+
+    def __init__(
+        self,
+        market_data: MarketData,
+        desk: TokenDesk,
+        limit: RateLimit,
+        one_at_a_time: anyio.CapacityLimiter | None = None,
+    ) -> None:
         self._market_data = market_data
         self._desk = desk
         self._limit = limit
-        # A world is asked by one thread at a time; the event loop stays free.
-        self._one_at_a_time = anyio.CapacityLimiter(1)
+        self._one_at_a_time = one_at_a_time or anyio.CapacityLimiter(1)
 
     def routes(self) -> list[Route]:
         """Return all routes, absolute."""

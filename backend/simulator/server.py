@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
@@ -20,7 +21,10 @@ from starlette.routing import Route
 
 from models.errors import ConfigError
 from simulator import schwab_facts as facts
-from simulator.clock import market_clock, parse_start
+from simulator.admin import AdminRoutes
+from simulator.clock import MovableClock, market_clock, parse_start
+from simulator.fault_gate import FaultGate
+from simulator.faults import Faults
 from simulator.login_pages import LoginPages
 from simulator.oauth import App, TokenDesk
 from simulator.rate_limit import RateLimit
@@ -28,7 +32,10 @@ from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
 from simulator.signals import stop_signals
 from simulator.status import Status
+from simulator.stream_tape import Tape
+from simulator.streamer import QuietFeed, Streamer, Surroundings
 from simulator.tls import trust
+from simulator.transports import ReachableProtocol
 from utils.clock import wall_clock
 
 if TYPE_CHECKING:
@@ -36,7 +43,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
+    from simulator.faults import Fault
     from simulator.tls import Trust
     from simulator.world import World
 
@@ -64,6 +73,8 @@ class Options:
         requests_per_minute: Limit of market-data calls an app; 0 for none.
         rotate_refresh_tokens: Whether each refresh gives a new refresh token.
         auto_approve: Whether a sign-in is approved without showing the pages.
+        faults: What goes wrong from the start.
+        fault_seed: Of the faults that have a rate.
         parent_pid: End when this process is gone; None to stay.
     """
 
@@ -77,6 +88,8 @@ class Options:
     requests_per_minute: int = facts.REQUESTS_PER_MINUTE
     rotate_refresh_tokens: bool = False
     auto_approve: bool = False
+    faults: tuple[Fault, ...] = ()
+    fault_seed: int = 0
     parent_pid: int | None = None
 
 
@@ -96,7 +109,14 @@ class Simulator:
         self.admin_token = secrets.token_urlsafe(24)
         self.desk = TokenDesk(self.app, wall_clock, rotate=options.rotate_refresh_tokens)
         self.world = open_world(options)
-        self.clock = market_clock(start or self.world.default_start(wall), options.speed)
+        self.clock = MovableClock(
+            market_clock(start or self.world.default_start(wall), options.speed)
+        )
+        self.faults = Faults(options.fault_seed)
+        for fault in options.faults:
+            self.faults.arm(fault)
+        self.one_at_a_time = anyio.CapacityLimiter(1)  # threads that ask the world
+        self.streamer = Streamer(Tape(self.world), self._surroundings(), self.faults)
         self.trust = _trust()
         self._sockets = _listening(options)  # last: whatever fails before leaves no port open
         http, https = (held.getsockname()[1] for held in self._sockets)
@@ -112,7 +132,7 @@ class Simulator:
             world=self.world.name,
             origin=self.world.origin,
             now=self.clock().isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            speed=self.options.speed,
+            speed=self.clock.speed,
             seed=self.options.seed,
             ca_file=str(self.trust.ca),
             ca_bundle=str(self.trust.bundle),
@@ -125,20 +145,30 @@ class Simulator:
             admin_token=self.admin_token,
         )
 
-    def application(self) -> Starlette:
+    def application(self) -> ASGIApp:
         """Return the web application, the same on both ports."""
         limit = RateLimit(self.options.requests_per_minute, time.monotonic)
-        schwab = SchwabRoutes(MarketData(self.world, self.clock), self.desk, limit)
+        schwab = SchwabRoutes(
+            MarketData(self.world, self.clock), self.desk, limit, self.one_at_a_time
+        )
         pages = LoginPages(
             self.desk,
             wall_clock,
             admin_token=self.admin_token,
             auto_approve=self.options.auto_approve,
         )
-        return Starlette(
-            routes=[Route("/simulator/status", self._show_status), *pages.routes(), *schwab.routes()],
-            exception_handlers=SchwabRoutes.failure_answers(),
+        admin = AdminRoutes(
+            self.admin_token, self.faults, self.clock, wall_clock, self.streamer.wake
         )
+        routes = [
+            Route("/simulator/status", self._show_status),
+            *admin.routes(),
+            *pages.routes(),
+            *schwab.routes(),
+            *self.streamer.routes(),
+        ]
+        application = Starlette(routes=routes, exception_handlers=SchwabRoutes.failure_answers())
+        return FaultGate(application, self.faults, self._revoke, wall_clock)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Event]:
@@ -150,15 +180,32 @@ class Simulator:
             (_Server(_config(application, self.trust)), secure),
         ]
         serving = [asyncio.create_task(server.serve([held])) for server, held in servers]
+        streaming = asyncio.create_task(self.streamer.run())
         for server, _ in servers:
             await server.ready.wait()
         try:
             with stop_signals() as stopped:
                 yield stopped
         finally:
+            streaming.cancel()
             for server, _ in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            clock=self.clock,
+            monotonic=time.monotonic,
+            user_of=lambda token: self.desk.user_of(f"Bearer {token}"),
+            activity_of=lambda _user: QuietFeed(),
+            one_at_a_time=self.one_at_a_time,
+        )
+
+    def _revoke(self, authorization: str) -> None:
+        """End all tokens of whoever calls."""
+        user = self.desk.user_of(authorization)
+        if user is not None:
+            self.desk.revoke(user.login)
 
     async def _show_status(self, _request: Request) -> Response:
         return Response(msgspec.json.encode(asdict(self.status())), media_type="application/json")
@@ -218,12 +265,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(application: Starlette, secured_by: Trust | None = None) -> uvicorn.Config:
+def _config(application: ASGIApp, secured_by: Trust | None = None) -> uvicorn.Config:
     files: dict[str, Any] = (
         {"ssl_certfile": secured_by.leaf, "ssl_keyfile": secured_by.leaf_key} if secured_by else {}
     )
     config = uvicorn.Config(
         application,
+        http=ReachableProtocol,
+        ws="websockets-sansio",
+        ws_ping_interval=None,  # the streamer's heartbeats tell who lives
+        date_header=False,  # FaultGate writes it
         lifespan="off",
         log_level="warning",
         access_log=False,

@@ -24,6 +24,8 @@ UNIVERSES = frozenset(
 )
 OPTION_UNIVERSES = {"OPTION_ALL": "CP", "OPTION_PUT": "P", "OPTION_CALL": "C"}
 SORTS = ("VOLUME", "TRADES", "PERCENT_CHANGE_UP", "PERCENT_CHANGE_DOWN")
+SCREENER_SORTS = (*SORTS, "AVERAGE_PERCENT_VOLUME")
+"""What the streamer's screeners can be sorted by."""
 FREQUENCIES = frozenset({"0", "1", "5", "10", "30", "60"})
 
 _EXCHANGES = {"$COMPX": "Q", "NASDAQ": "Q", "NYSE": "NPA", "OTCBB": "9"}
@@ -40,6 +42,7 @@ class Mover:
         volume: Shares or contracts of this session.
         last: Last trade, USD.
         close: Of the previous session, USD; 0 if not known.
+        average_volume: Shares a session over ten of them; 0 if not known.
     """
 
     symbol: str
@@ -47,6 +50,12 @@ class Mover:
     volume: int
     last: float
     close: float
+    average_volume: float = 0.0
+
+    @property
+    def volume_share(self) -> float:
+        """Volume as a fraction of the usual one; 0 where that is not known."""
+        return self.volume / self.average_volume if self.average_volume else 0.0
 
     @property
     def change(self) -> float:
@@ -63,6 +72,18 @@ def movers_reply(world: World, universe: str, sort: str, now: datetime) -> dict[
         sort: One of `SORTS`.
         now: Market time.
     """
+    return {"screeners": screener_items(world, universe, sort, now)}
+
+
+def screener_items(world: World, universe: str, sort: str, now: datetime) -> list[dict[str, Any]]:
+    """Return the best of a universe, as `movers_reply` and the streamer's screeners tell them.
+
+    Args:
+        world: Whose tickers compete.
+        universe: One of `UNIVERSES` or `OPTION_UNIVERSES`.
+        sort: One of `SCREENER_SORTS`.
+        now: Market time.
+    """
     candidates = (
         _options(world, OPTION_UNIVERSES[universe], now)
         if universe in OPTION_UNIVERSES
@@ -71,7 +92,7 @@ def movers_reply(world: World, universe: str, sort: str, now: datetime) -> dict[
     total = sum(mover.volume for mover in candidates)
     order = _ORDER[sort]
     best = sorted(candidates, key=lambda mover: (order(mover), mover.symbol))[: facts.MOVERS]
-    return {"screeners": [_screener(mover, total) for mover in best]}
+    return [_screener(mover, total) for mover in best]
 
 
 _ORDER: dict[str, Callable[[Mover], float]] = {
@@ -79,6 +100,7 @@ _ORDER: dict[str, Callable[[Mover], float]] = {
     "TRADES": lambda mover: -_trades(mover),
     "PERCENT_CHANGE_UP": lambda mover: -mover.change,
     "PERCENT_CHANGE_DOWN": lambda mover: mover.change,
+    "AVERAGE_PERCENT_VOLUME": lambda mover: -mover.volume_share,
 }
 
 
@@ -117,6 +139,7 @@ def _equities(world: World, exchanges: str | None, now: datetime) -> list[Mover]
                     quote.volume,
                     quote.last,
                     quote.close,
+                    quote.average_volume_10_days,
                 )
             )
     return movers
