@@ -7,9 +7,10 @@ at a time and always from the file's newest token.
 """
 
 import logging
+import re
 from base64 import b64encode
 from datetime import datetime, timedelta
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlencode, urlsplit
 
 import msgspec
 
@@ -69,19 +70,51 @@ def authorization_url(settings: SchwabSettings, *, state: str | None = None) -> 
     return f"{settings.base_url}/v1/oauth/authorize?{urlencode(query)}"
 
 
-def code_of_redirect(url: str, *, state: str | None = None) -> str:
+def code_of_redirect(url: str, *, state: str | None = None, callback: str | None = None) -> str:
     """Return the authorization code of the URL that the browser was sent to after the sign-in.
 
+    Args:
+        url: As the browser shows it.
+        state: What the redirect must bring back; None does not look.
+        callback: What the redirect must begin with; None does not look.
+
     Raises:
-        AuthError: It carries no code, or not our `state`.
+        AuthError: It is malformed, not ours, carries no code, or says that access was denied.
     """
-    query = parse_qs(urlsplit(url.strip()).query)
+    parts = _parts(url)
+    if callback is not None:
+        ours = urlsplit(callback)
+        if (parts.scheme, parts.netloc, parts.path or "/") != (
+            ours.scheme,
+            ours.netloc,
+            ours.path or "/",
+        ):
+            raise AuthError(
+                f"this is not the address that Schwab redirected to: it must begin with {callback}?"
+            )
+    query = parse_qs(parts.query)
     if state is not None and query.get("state") != [state]:
         raise AuthError(f"this redirect belongs to another sign-in: run {SIGN_IN} again")
+    if "error" in query:
+        raise AuthError(_denied(query["error"][0]))
     codes = query.get("code", [])
     if len(codes) != 1:
         raise AuthError("this is not the address that Schwab redirected to: it carries no code")
     return codes[0]
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url.strip())
+    except ValueError:  # an address of IPv6 that does not end, for example
+        raise AuthError("this is not the address that Schwab redirected to: it is no URL") from None
+
+
+def _denied(error: str) -> str:
+    if error == "access_denied":
+        return f"access was denied at the sign-in page: run {SIGN_IN} again to allow it"
+    word = error if re.fullmatch(r"[a-z_]{1,40}", error) else "an error"
+    return f"the sign-in page answered {word}: run {SIGN_IN} again"
 
 
 def refusal(what: str, reply: Reply) -> TradingError | None:
@@ -129,7 +162,7 @@ def exchange_code(
         AuthError: Schwab refuses the code or the app.
         ProviderError: Schwab is out of order.
     """
-    kept = store or TokenStore(settings.token_path())
+    kept = store or token_store(settings)
     form = {
         "grant_type": "authorization_code",
         "code": unquote(code),
@@ -145,7 +178,7 @@ def exchange_code(
                 raise AuthError(_code_refused(settings)) from None
             raise
     now = clock()
-    token = _token(granted, now, now + REFRESH_TOKEN_LIFE)
+    token = _token(settings, granted, now, now + REFRESH_TOKEN_LIFE)
     with kept.locked():
         kept.write(token)
     return token
@@ -171,7 +204,7 @@ class SchwabAuth:
         clock: Clock = wall_clock,
     ) -> None:
         self._settings = settings
-        self._store = store or TokenStore(settings.token_path())
+        self._store = store or token_store(settings)
         self._clock = clock
         self._session = _session(settings)
         self._token: Token | None = None
@@ -225,15 +258,51 @@ class SchwabAuth:
             self._token = token = self._store.read()  # perhaps renewed by another process meanwhile
             stale = token.access_token == rejected
             if stale or not token.good_for(RENEW_BEFORE, self._clock()):
-                token = self._refreshed(token)
-                self._store.write(token)
-                self._token = token
+                self._token = token = self._refreshed(token)
         return token
 
     def _refreshed(self, token: Token) -> Token:
+        """Renew and store; what is asked is noted first, since the reply may never be stored.
+
+        A disk that takes no more is found before Schwab is asked, too.
+        """
         form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
-        granted = _ask(self._session, self._settings, form)
-        return _token(granted, self._clock(), token.refresh_expires_at)
+        self._settings.credentials()
+        begun = token.renewing_at or self._clock()
+        self._store.write(msgspec.structs.replace(token, renewing_at=begun))
+        try:
+            granted = _ask(self._session, self._settings, form)
+        except TradingError as error:
+            if not _may_have_renewed(error):
+                self._store.write(token)
+            if isinstance(error, TokenExpired) and token.renewing_at:
+                raise TokenExpired(_replacement_lost(begun)) from None
+            raise
+        renewed = _token(self._settings, granted, self._clock(), token.refresh_expires_at)
+        self._store.write(renewed)
+        return renewed
+
+
+def token_store(settings: SchwabSettings) -> TokenStore:
+    """Return the store of the settings' token file, which takes this app's tokens alone."""
+    return TokenStore(settings.token_path(), app=settings.app_mark)
+
+
+def _may_have_renewed(error: TradingError) -> bool:
+    """Whether Schwab may have given new tokens although we have none."""
+    if not isinstance(error, ProviderError):
+        return False
+    if isinstance(error, Unavailable) and not error.sent:
+        return False
+    # Refusals come with a status of 400 and more; a gateway's 502 or 504 may hide a grant.
+    return error.status in {None, 200, 502, 504}
+
+
+def _replacement_lost(at: datetime) -> str:
+    return (
+        f"Schwab's refresh token is dead, and the reply to a renewal begun at {at:%F %H:%M} UTC "
+        f"was never stored: it probably carried the replacement; run {SIGN_IN}"
+    )
 
 
 def _session(settings: SchwabSettings) -> HttpSession:
@@ -257,8 +326,11 @@ def _ask(session: HttpSession, settings: SchwabSettings, form: dict[str, str]) -
         raise BadReply(message, provider=PROVIDER, field="access_token", status=200) from None
 
 
-def _token(granted: _Granted, now: datetime, refresh_expires_at: datetime) -> Token:
+def _token(
+    settings: SchwabSettings, granted: _Granted, now: datetime, refresh_expires_at: datetime
+) -> Token:
     return Token(
+        app=settings.app_mark,
         access_token=granted.access_token,
         refresh_token=granted.refresh_token,
         access_expires_at=now + timedelta(seconds=granted.expires_in),

@@ -25,12 +25,17 @@ class Token(msgspec.Struct, frozen=True):
         refresh_token: Buys new access tokens; lives 7 days from the sign-in, whatever is done.
         access_expires_at: Aware, in UTC.
         refresh_expires_at: Aware, in UTC.
+        app: `SchwabSettings.app_mark` of the app that it was granted to; empty in older files.
+        renewing_at: When a renewal began whose reply nobody has stored, or None. Should Schwab then
+            refuse the refresh token, its replacement was in that reply.
     """
 
     access_token: str
     refresh_token: str
     access_expires_at: datetime
     refresh_expires_at: datetime
+    app: str = ""
+    renewing_at: datetime | None = None
 
     def __repr__(self) -> str:
         """Return the times alone."""
@@ -49,6 +54,8 @@ class TokenStore:
 
     Args:
         path: The file; its folder is made if need be, with mode 0700.
+        app: Mark of our app (`SchwabSettings.app_mark`); a token of another one is refused. Empty
+            takes any.
         lock_timeout_s: How long to wait for another process.
         sleep: Waits.
     """
@@ -57,10 +64,12 @@ class TokenStore:
         self,
         path: Path,
         *,
+        app: str = "",
         lock_timeout_s: float = 60.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.path = path
+        self._app = app
         self._lock_path = path.with_name(f"{path.name}.lock")
         self._lock_timeout_s = lock_timeout_s
         self._sleep = sleep
@@ -69,7 +78,8 @@ class TokenStore:
         """Return the token.
 
         Raises:
-            TokenExpired: There is no token, or the file does not hold one.
+            TokenExpired: There is no token, or the file does not hold one, or half of one.
+            AuthError: It is another app's.
             ConfigError: The file cannot be read.
         """
         try:
@@ -79,10 +89,17 @@ class TokenStore:
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be read: {error.strerror}") from None
         try:
-            return msgspec.json.decode(text, type=Token)
+            token = msgspec.json.decode(text, type=Token)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            message = f"{self.path} does not hold a Schwab token: run {SIGN_IN}"
+            message = f"{self.path} does not hold a whole Schwab token: run {SIGN_IN}"
             raise TokenExpired(message) from None
+        if self._app and token.app not in {"", self._app}:
+            message = (
+                f"{self.path} holds the token of another app than SCHWAB_APP_KEY names: correct "
+                f"that, name another file in SCHWAB_TOKEN_FILE, or run {SIGN_IN}"
+            )
+            raise AuthError(message)
+        return token
 
     def write(self, token: Token) -> None:
         """Replace the file as a whole: a crash leaves the old token or the new one.

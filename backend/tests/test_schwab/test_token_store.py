@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from msgspec import structs
 
 from models.errors import AuthError, ConfigError, TokenExpired
 from schwab_integration.token_store import Token, TokenStore
@@ -145,3 +146,32 @@ def test_how_long_a_token_is_good(make_token: MakeToken) -> None:
     now = token.access_expires_at - timedelta(minutes=5)
     assert token.good_for(timedelta(minutes=4), now)
     assert not token.good_for(timedelta(minutes=5), now)
+
+
+def test_the_token_of_another_app_is_noticed(tmp_path: Path, make_token: MakeToken) -> None:
+    path = tmp_path / "token.json"
+    theirs = structs.replace(make_token("quiet-1", refresh="quiet-2"), app="mark-1")
+    TokenStore(path, app="mark-1").write(theirs)
+    assert TokenStore(path, app="mark-1").read() == theirs
+    assert TokenStore(path).read() == theirs
+    with pytest.raises(AuthError, match="another app than SCHWAB_APP_KEY") as caught:
+        TokenStore(path, app="mark-2").read()
+    assert "quiet" not in str(caught.value)
+
+
+def test_a_file_from_before_marks_serves_any_app(tmp_path: Path, make_token: MakeToken) -> None:
+    path = tmp_path / "token.json"
+    TokenStore(path).write(make_token())
+    assert TokenStore(path, app="mark-1").read() == make_token()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.99])
+def test_a_file_cut_off_anywhere_is_one_sentence(
+    store: TokenStore, make_token: MakeToken, share: float
+) -> None:
+    store.write(make_token("quiet-1", refresh="quiet-2"))
+    whole = store.path.read_bytes()
+    store.path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(TokenExpired, match="does not hold a whole Schwab token") as caught:
+        store.read()
+    assert "quiet" not in str(caught.value)
