@@ -73,7 +73,7 @@ STATUS_OF: Final[Mapping[str, OrderStatus]] = {
 _HOURS_OF: Final[Mapping[str, TradingHours]] = {wire: ours for ours, wire in SESSION_OF.items()}
 _ACTION_OF: Final[Mapping[str, tuple[Side, PositionEffect]]] = {
     **{wire: (side, effect) for (_, side, effect), wire in INSTRUCTION_OF.items()},
-    **{Instruction.SELL_SHORT_EXEMPT: (Side.SELL, PositionEffect.OPENING)},
+    Instruction.SELL_SHORT_EXEMPT: (Side.SELL, PositionEffect.OPENING),
 }
 _WITH_LIMIT: Final = frozenset(
     {

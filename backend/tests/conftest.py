@@ -92,6 +92,8 @@ class Answer:
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
     hang: bool = False  # says nothing until the test is over
+    reset: bool = False  # breaks the connection without a word
+    half: bool = False  # promises the body and sends half of it
 
 
 App: TypeAlias = Callable[[Received], Answer]
@@ -120,7 +122,7 @@ class ScriptedServer:
             def answer(self) -> None:
                 outer._answer(self)
 
-            do_GET = do_POST = answer  # noqa: N815 - the standard library's names
+            do_GET = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - the standard library's names
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Stay quiet."""
@@ -153,11 +155,18 @@ class ScriptedServer:
             self.over.wait(60)
             wire.close_connection = True
             return
+        if answer.reset:
+            wire.close_connection = True
+            return
         wire.send_response(answer.status)
         for name, value in answer.headers.items():
             wire.send_header(name, value)
         wire.send_header("content-length", str(len(answer.body)))
         wire.end_headers()
+        if answer.half:
+            wire.wfile.write(answer.body[: len(answer.body) // 2])
+            wire.close_connection = True
+            return
         wire.wfile.write(answer.body)
 
 
