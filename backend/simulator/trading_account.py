@@ -1,0 +1,459 @@
+"""One account of the simulated broker: the engine's account, and its orders as clients see them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from engine.fees import FeeParts, FeeSchedule, FillTerms, product_of
+from engine.paper import PaperAccount
+from models.order_terms import Mode, OrderStatus
+from models.schwab_order_terms import ExecutionType
+from models.symbols import OCC_LENGTH
+from simulator import trader_facts as facts
+from simulator.order_records import Activity, ActivityLeg, EventKind, OrderRecord
+from simulator.order_tickets import side_of, to_order, to_ticket
+from utils.market_calendar import NEW_YORK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import date
+
+    from models.events import Fill, OrderUpdate
+    from models.trading import OrderPreview, Position
+    from simulator.order_forms import LegForm, OrderForm
+    from simulator.users import AccountSeed
+
+_ENDS = {
+    OrderStatus.CANCELED: EventKind.CANCELED,
+    OrderStatus.REPLACED: EventKind.REPLACED,
+    OrderStatus.REJECTED: EventKind.REJECTED,
+    OrderStatus.DENIED: EventKind.REJECTED,
+    OrderStatus.EXPIRED: EventKind.EXPIRED,
+}
+_AT_A_VENUE = frozenset({OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What happened to an order, before it is told to anyone."""
+
+    record: OrderRecord
+    kind: EventKind
+    time_ns: int
+    activity: Activity | None = None
+    other_id: int | None = None
+    client_canceled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """One leg of one execution, as the transactions show it.
+
+    Attributes:
+        transaction_id: Unique.
+        record: Whose execution.
+        activity: The execution.
+        leg: The leg's part of it.
+        form: The leg.
+    """
+
+    transaction_id: int
+    record: OrderRecord
+    activity: Activity
+    leg: ActivityLeg
+    form: LegForm
+
+
+@dataclass(slots=True)
+class Morning:
+    """How the account stood when its day began: initial balances, and what was held."""
+
+    cash: Decimal
+    long_options: Decimal = Decimal(0)
+    short_options: Decimal = Decimal(0)
+    long_shares: Decimal = Decimal(0)
+    short_shares: Decimal = Decimal(0)
+    buying_power: Decimal = Decimal(0)
+    maintenance: Decimal = Decimal(0)
+    quantities: dict[str, Decimal] = field(default_factory=dict)
+
+
+class TradingAccount:
+    """One account.
+
+    Attributes:
+        login: Its owner.
+        seed: What it began with.
+        paper: The engine's account.
+        orders: Records by id, oldest first.
+        bookings: Executions by leg, oldest first.
+        morning: How it stood when the day began.
+    """
+
+    def __init__(
+        self,
+        login: str,
+        seed: AccountSeed,
+        *,
+        order_ids: Callable[[], int],
+        activity_ids: Callable[[], int],
+        seconds: Callable[[], float],
+    ) -> None:
+        self.login = login
+        self.seed = seed
+        self.orders: dict[int, OrderRecord] = {}
+        self.bookings: list[Booking] = []
+        self.morning = Morning(seed.cash)
+        self.fees = FeeSchedule()
+        self._order_ids = order_ids
+        self._activity_ids = activity_ids
+        self._seconds = seconds
+        self._by_client: dict[str, OrderRecord] = {}
+        self._reserved: deque[int] = deque()
+        self.paper = PaperAccount(
+            seed.terms, seed.cash, mode=Mode.REHEARSAL, order_ids=self._next_id, fees=self.fees
+        )
+
+    @property
+    def hash(self) -> str:
+        """What the API calls the account by."""
+        return self.seed.hash
+
+    def roots(self) -> list[OrderRecord]:
+        """Return the uppermost orders, oldest first."""
+        return [record for record in self.orders.values() if record.parent is None]
+
+    def symbols(self) -> set[str]:
+        """Return whose quotes the account needs."""
+        return self.paper.symbols()
+
+    def has_live_orders(self) -> bool:
+        """Tell whether any order can still change."""
+        return any(not record.status.terminal for record in self.orders.values())
+
+    def place(
+        self, form: OrderForm, now: datetime, now_ns: int, rejection: str | None
+    ) -> tuple[OrderRecord, list[Happening]]:
+        """Take an order and all below it.
+
+        Args:
+            form: What the client asked for.
+            now: Market time.
+            now_ns: The same in nanoseconds.
+            rejection: Why the broker will not have it; None for the engine to judge.
+
+        Returns:
+            The uppermost record, and what happened, in order.
+
+        Raises:
+            ValueError: The order is malformed: nothing was taken.
+            OrderRejected: The engine finds the same.
+        """
+        record = self._new_record(form, now_ns, None)
+        ticket = to_ticket(record, self.hash, now)
+        happenings = [Happening(each, EventKind.CREATED, now_ns) for each in record.walk()]
+        if rejection is not None:
+            self._enter(record)
+            happenings += self._reject(record, rejection, now_ns)
+            return record, happenings
+        self._reserved.extend(each.order_id for each in record.walk() if not each.form.is_pair)
+        try:
+            updates = self.paper.place(ticket, now_ns)
+        finally:
+            self._reserved.clear()
+        self._enter(record)
+        return record, happenings + self.apply(updates)
+
+    def replace(
+        self, old: OrderRecord, form: OrderForm, now: datetime, now_ns: int
+    ) -> tuple[OrderRecord, list[Happening]]:
+        """Put another order in the place of one.
+
+        A single order replaces a single one at the engine; anything else is cancelled and placed.
+
+        Raises:
+            ValueError: The order is malformed: nothing changed.
+            OrderRejected: The engine finds the same, or the old order is at its end.
+        """
+        record = self._new_record(form, now_ns, None)
+        record.replaces = old.order_id
+        to_ticket(record, self.hash, now)  # a malformed order changes nothing
+        created = [
+            Happening(each, EventKind.CREATED, now_ns, other_id=each.replaces)
+            for each in record.walk()
+        ]
+        if old.children or old.parent or record.children:
+            return record, created + self._cancel_and_place(old, record, now, now_ns)
+        self._reserved.append(record.order_id)
+        self._by_client[record.client_order_id] = record
+        try:
+            updates = self.paper.replace(
+                str(old.order_id), to_order(record, self.hash, now), now_ns
+            )
+        except Exception:
+            del self._by_client[record.client_order_id]
+            raise
+        finally:
+            self._reserved.clear()
+        old.replaced_by = record.order_id
+        self._enter(record)
+        return record, created + self.apply(updates)
+
+    def cancel(self, record: OrderRecord, now_ns: int) -> list[Happening]:
+        """Cancel an order and all below it that lives.
+
+        Raises:
+            OrderRejected: The engine has nothing to cancel.
+        """
+        updates: list[OrderUpdate] = []
+        for each in record.walk():
+            if not each.form.is_pair and not each.status.terminal:
+                updates += self.paper.cancel(str(each.order_id), now_ns)
+                self._take_states(updates)
+        return self.apply(updates, client_canceled=True)
+
+    def preview(self, form: OrderForm, now: datetime, now_ns: int) -> OrderPreview:
+        """Return what the engine would make of an order.
+
+        Raises:
+            ValueError: The order is malformed.
+            OrderRejected: The engine finds the same.
+        """
+        record = self._new_record(form, now_ns, None, numbered=False)
+        return self.paper.preview(to_ticket(record, self.hash, now), now_ns)
+
+    def positions(self) -> Sequence[Position]:
+        """Return what is held, at the newest marks."""
+        return [held for held in self.paper.positions() if held.signed_quantity]
+
+    def apply(
+        self, updates: Iterable[OrderUpdate], *, client_canceled: bool = False
+    ) -> list[Happening]:
+        """Book the engine's updates and return what happened, in order."""
+        happened: list[Happening] = []
+        for update in updates:
+            record = self._record_of(update)
+            if record is not None:
+                happened += self._apply(record, update, client_canceled)
+        for record in self.roots():
+            _settle_pair(record)
+        return happened
+
+    def _apply(
+        self, record: OrderRecord, update: OrderUpdate, client_canceled: bool
+    ) -> Iterator[Happening]:
+        status = update.status
+        if record.status.terminal and record.closed_ns is not None:
+            return
+        if not record.accepted and status is not OrderStatus.REJECTED:
+            record.accepted = True
+            yield Happening(record, EventKind.ACCEPTED, update.time_ns)
+        if status in _AT_A_VENUE and not record.routed:
+            record.routed = True
+            yield Happening(record, EventKind.WORKING, update.time_ns)
+        record.status = status
+        for fills in _executions(update.fills):
+            activity = self._fill(record, fills, update.time_ns)
+            if status is OrderStatus.FILLED and record.remaining <= 0:
+                record.closed_ns = update.time_ns
+            yield Happening(record, EventKind.FILLED, update.time_ns, activity)
+        if status.terminal:
+            record.closed_ns = update.time_ns
+            record.reason = update.reason
+        if status in _ENDS:
+            yield Happening(
+                record,
+                _ENDS[status],
+                update.time_ns,
+                self._end(record, update.time_ns),
+                record.replaced_by,
+                client_canceled,
+            )
+
+    def _take_states(self, updates: Iterable[OrderUpdate]) -> None:
+        """Know already which orders a first update of several has ended."""
+        for update in updates:
+            record = self._record_of(update)
+            if record is not None:
+                record.status = update.status
+
+    def _fill(self, record: OrderRecord, fills: Sequence[Fill], at: int) -> Activity:
+        units = record.form.quantity or Decimal(1)
+        numbers = {leg.symbol: place for place, leg in enumerate(record.form.legs)}
+        done = Decimal(0)
+        legs = []
+        for fill in fills:
+            place = numbers[fill.symbol]
+            form = record.form.legs[place]
+            done = fill.quantity * units / form.quantity
+            legs.append(
+                ActivityLeg(
+                    place + 1,
+                    fill.quantity,
+                    fill.price,
+                    self._fee_parts(record, form, fill, at),
+                    self._activity_ids(),
+                )
+            )
+        record.filled += done
+        activity = Activity(
+            self._activity_ids(), ExecutionType.FILL, done, record.remaining, at, tuple(legs)
+        )
+        record.activities.append(activity)
+        for leg in legs:
+            if leg.transaction_id is not None:
+                form = record.form.legs[leg.leg_id - 1]
+                self.bookings.append(Booking(leg.transaction_id, record, activity, leg, form))
+        return activity
+
+    def _fee_parts(self, record: OrderRecord, form: LegForm, fill: Fill, at: int) -> FeeParts:
+        """Return a fill's fees by kind: what the leg owes so far less what it was charged."""
+        day = _new_york_day(at)
+        before = [
+            (leg.quantity, leg.price)
+            for activity in record.activities
+            for leg in activity.legs
+            if leg.fees is not None and record.form.legs[leg.leg_id - 1] is form
+        ]
+        return _parts_less(
+            self._owed(form, [*before, (fill.quantity, fill.price)], day),
+            self._owed(form, before, day),
+        )
+
+    def _owed(
+        self, form: LegForm, executions: Sequence[tuple[Decimal, Decimal]], day: date
+    ) -> FeeParts:
+        multiplier = Decimal(100 if len(form.symbol) == OCC_LENGTH else 1)
+        root = form.symbol[:6].rstrip() if len(form.symbol) == OCC_LENGTH else form.symbol
+        total = FeeParts()
+        for quantity, price in executions:
+            terms = FillTerms(
+                product_of(form.symbol),
+                root,
+                side_of(form.instruction),
+                quantity,
+                price,
+                multiplier,
+            )
+            part = self.fees.exact(terms, day)
+            total = FeeParts(*(one + other for one, other in zip(total, part, strict=True)))
+        return total.rounded()
+
+    def _end(self, record: OrderRecord, at: int) -> Activity | None:
+        """Return the activity by which an order's unfilled rest ends; a rejection has none."""
+        if record.status in {OrderStatus.REJECTED, OrderStatus.DENIED}:
+            return None
+        if record.status is OrderStatus.EXPIRED and not facts.EXPIRED_HAS_ACTIVITY:
+            return None
+        units = record.form.quantity or Decimal(1)
+        rest = record.remaining
+        legs = tuple(
+            ActivityLeg(place + 1, leg.quantity * rest / units, Decimal(0))
+            for place, leg in enumerate(record.form.legs)
+        )
+        activity = Activity(
+            self._activity_ids(), ExecutionType.CANCELED, rest, Decimal(0), at, legs
+        )
+        record.activities.append(activity)
+        return activity
+
+    def _cancel_and_place(
+        self, old: OrderRecord, record: OrderRecord, now: datetime, now_ns: int
+    ) -> list[Happening]:
+        old.replaced_by = record.order_id
+        happened = self.cancel(old, now_ns)
+        for each in old.walk():
+            if each.status is OrderStatus.CANCELED:
+                each.status = OrderStatus.REPLACED
+        self._reserved.extend(each.order_id for each in record.walk() if not each.form.is_pair)
+        try:
+            updates = self.paper.place(to_ticket(record, self.hash, now), now_ns)
+        finally:
+            self._reserved.clear()
+        self._enter(record)
+        return happened + self.apply(updates)
+
+    def _reject(self, record: OrderRecord, reason: str, now_ns: int) -> list[Happening]:
+        happened = []
+        for each in record.walk():
+            each.status, each.reason, each.closed_ns = OrderStatus.REJECTED, reason, now_ns
+            happened.append(Happening(each, EventKind.REJECTED, now_ns))
+        return happened
+
+    def _new_record(
+        self, form: OrderForm, now_ns: int, parent: OrderRecord | None, *, numbered: bool = True
+    ) -> OrderRecord:
+        order_id = self._order_ids() if numbered else 0
+        name = f"{self.seed.number}-{order_id}" if numbered else "preview"
+        record = OrderRecord(
+            order_id=order_id,
+            account_number=self.seed.number,
+            form=form,
+            client_order_id=name,
+            entered_ns=now_ns,
+            placed_s=self._seconds(),
+            parent=parent,
+        )
+        record.children = [
+            self._new_record(child, now_ns, record, numbered=numbered) for child in form.children
+        ]
+        for place, child in enumerate(record.children):
+            if not numbered:
+                child.client_order_id = f"{name}-{place}"
+        return record
+
+    def _enter(self, record: OrderRecord) -> None:
+        for each in record.walk():
+            self.orders[each.order_id] = each
+            self._by_client[each.client_order_id] = each
+
+    def _record_of(self, update: OrderUpdate) -> OrderRecord | None:
+        if update.client_order_id is not None:
+            found = self._by_client.get(update.client_order_id)
+            if found is not None:
+                return found
+        return self.orders.get(int(update.order_id)) if update.order_id else None
+
+    def _next_id(self) -> int:
+        return self._reserved.popleft() if self._reserved else self._order_ids()
+
+
+def _settle_pair(record: OrderRecord) -> None:
+    """Give an OCO's node the state that its children have together."""
+    for child in record.children:
+        _settle_pair(child)
+    if not record.form.is_pair or record.closed_ns is not None:
+        return
+    states = [child.status for child in record.children]
+    ended = all(state.terminal for state in states)
+    if ended:
+        record.closed_ns = max(child.closed_ns or 0 for child in record.children)
+        record.status = OrderStatus.FILLED if OrderStatus.FILLED in states else states[0]
+    elif OrderStatus.WORKING in states or OrderStatus.PARTIALLY_FILLED in states:
+        record.status = OrderStatus.WORKING
+    else:
+        record.status = states[0]
+
+
+def _executions(fills: Sequence[Fill]) -> Iterator[list[Fill]]:
+    """Group the fills of an update into executions: in each a leg trades once."""
+    group: list[Fill] = []
+    for fill in fills:
+        if any(fill.symbol == other.symbol for other in group):
+            yield group
+            group = []
+        group.append(fill)
+    if group:
+        yield group
+
+
+def _parts_less(parts: FeeParts, before: FeeParts) -> FeeParts:
+    return FeeParts(*(new - old for new, old in zip(parts, before, strict=True)))
+
+
+def _new_york_day(at: int) -> date:
+    return datetime.fromtimestamp(at / 1e9, UTC).astimezone(NEW_YORK).date()
