@@ -92,6 +92,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     if "login_page" in given:
         given["auto_approve"] = not given.pop("login_page")
     given["faults"] = tuple(parsed.faults)
+    given["callbacks"] = tuple(parsed.callbacks)
     given["world"] = parsed.world or ("recorded" if parsed.data else "generated")
     return Options(**given)
 
@@ -177,6 +178,15 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
     parser.add_argument(
         "--fault-seed", type=int, default=0, help="of the faults that have a rate (0)"
     )
+    parser.add_argument(
+        "--callback",
+        action="append",
+        type=_callback,
+        default=[],
+        dest="callbacks",
+        metavar="URL",
+        help="registers one more callback of the demo app, https://...; may be repeated",
+    )
     parser.add_argument("--parent-pid", type=_pid, help="end when this process is gone")
 
 
@@ -201,6 +211,12 @@ def _speed(text: str) -> float:
     if not 0 <= speed < math.inf:
         raise argparse.ArgumentTypeError(f"{text} must be 0 (frozen) or a positive number")
     return speed
+
+
+def _callback(text: str) -> str:
+    if not text.startswith("https://") or len(text) > 255:
+        raise argparse.ArgumentTypeError(f"{text[:60]!r} must begin with https://")
+    return text
 
 
 def _pid(text: str) -> int:

@@ -72,6 +72,7 @@ class Options:
         world: generated or recorded.
         requests_per_minute: Limit of market-data calls an app; 0 for none.
         rotate_refresh_tokens: Whether each refresh gives a new refresh token.
+        callbacks: Registered for the demo app beside its own; the first is the one that is told.
         auto_approve: Whether a sign-in is approved without showing the pages.
         faults: What goes wrong from the start.
         fault_seed: Of the faults that have a rate.
@@ -87,6 +88,7 @@ class Options:
     world: str = "generated"
     requests_per_minute: int = facts.REQUESTS_PER_MINUTE
     rotate_refresh_tokens: bool = False
+    callbacks: tuple[str, ...] = ()
     auto_approve: bool = False
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 0
@@ -105,7 +107,7 @@ class Simulator:
         self.options = options
         wall = wall_clock()
         start = None if options.clock is None else parse_start(options.clock, wall)
-        self.app = App()
+        self.app = App(callbacks=(*options.callbacks, *App().callbacks))
         self.admin_token = secrets.token_urlsafe(24)
         self.desk = TokenDesk(self.app, wall_clock, rotate=options.rotate_refresh_tokens)
         self.world = open_world(options)

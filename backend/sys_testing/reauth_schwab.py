@@ -1,11 +1,11 @@
-"""Sign in at Schwab: open the printed address in a browser, paste the one it ends at.
+"""Sign in at Schwab, as it asks for every seven days.
 
-Schwab asks for this every seven days. The tokens go into the token file (mode 0600), where every
-command finds them.
+Opens the sign-in page in a browser and receives the redirect on this machine, or takes the address
+that the browser ends at, pasted. The tokens go into the token file (mode 0600), where every command
+finds them.
 """
 
 import argparse
-import secrets
 import sys
 
 from app import cli
@@ -13,31 +13,39 @@ from app import cli
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    return cli.Parser(prog="reauth_schwab.py", description=__doc__, epilog=f"{cli.EXIT_STATUS}")
-
-
-def command(_arguments: argparse.Namespace) -> int:
-    """Print the sign-in page's address, read the redirect, store the tokens."""
-    from models.errors import AuthError  # noqa: PLC0415 - `--help` answers at once
-    from schwab_integration.auth import (  # noqa: PLC0415
-        authorization_url,
-        code_of_redirect,
-        exchange_code,
+    made = cli.Parser(prog="reauth_schwab.py", description=__doc__, epilog=f"{cli.EXIT_STATUS}")
+    add = made.add_argument
+    add("--no-browser", action="store_true", help="print the address and open nothing")
+    add(
+        "--paste",
+        action="store_true",
+        help="on a machine without a browser: neither open one nor listen, only take the pasted "
+        "address",
     )
-    from schwab_integration.config import SchwabSettings  # noqa: PLC0415
+    add(
+        "--minutes",
+        type=float,
+        default=10.0,
+        metavar="N",
+        help="how long to wait for you (default: %(default)g)",
+    )
+    return made
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Lead a person through the sign-in."""
+    from schwab_integration.config import SchwabSettings  # noqa: PLC0415 - `--help` answers at once
+    from schwab_integration.sign_in import Ways, sign_in  # noqa: PLC0415
     from utils.settings import load  # noqa: PLC0415
 
     settings = load(SchwabSettings)
-    state = secrets.token_urlsafe(16)
-    address = authorization_url(settings, state=state)
-    print(f"1. Open this address in a browser and sign in:\n\n   {address}\n")
-    print("2. The browser ends at a page that cannot be shown; copy its whole address.")
-    print("   (It is good for about 30 seconds.)\n")
-    print("3. Paste it here: ", end="", flush=True)
-    pasted = sys.stdin.readline()
-    if not pasted.strip():
-        raise AuthError("no address was pasted: run the command again")
-    token = exchange_code(settings, code_of_redirect(pasted, state=state))
+    ways = Ways(
+        browser=not (arguments.no_browser or arguments.paste),
+        listen=not arguments.paste,
+        typed=sys.stdin,
+        patience_s=arguments.minutes * 60,
+    )
+    token = sign_in(settings, ways, lambda text: print(text, flush=True))
     until = token.refresh_expires_at.astimezone()
     print(f"\nSigned in until {until:%A %Y-%m-%d %H:%M}. Tokens: {settings.token_path()}")
     return cli.OK
