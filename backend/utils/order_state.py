@@ -1,0 +1,117 @@
+"""How updates of one order come together, whatever their order and however often they come. Pure.
+
+A broker tells of an order by polling and by a stream, which overtake each other and repeat
+themselves. `apply` joins what is told so that the same updates end in the same state in any order:
+
+- The filled quantity only grows. What is filled to its quantity is FILLED, whatever else was told.
+- A terminal state is never left for a working one. Of two terminal states FILLED wins, then
+  REPLACED, CANCELED, EXPIRED, REJECTED, DENIED. A fill that comes late, after CANCELED or another
+  end, is booked (the late-fill rule): the quantity grows, and FILLED follows when it is complete.
+- Among states that are not terminal the newest counts by the update's time; at equal times the one
+  that is further on. What is only said by us (NEW, SUBMITTED, UNKNOWN) yields to what the broker
+  says, whatever the times.
+- Each execution is booked once, by its id.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from models.events import Fill, OrderUpdate
+from models.order_terms import OrderStatus
+from models.trading import Order
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_RANK = {
+    OrderStatus.NEW: 0,
+    OrderStatus.UNKNOWN: 1,
+    OrderStatus.SUBMITTED: 2,
+    OrderStatus.WAITING: 3,
+    OrderStatus.WORKING: 4,
+    OrderStatus.PENDING_REPLACE: 5,
+    OrderStatus.PENDING_CANCEL: 6,
+    OrderStatus.DENIED: 7,
+    OrderStatus.REJECTED: 8,
+    OrderStatus.EXPIRED: 9,
+    OrderStatus.CANCELED: 10,
+    OrderStatus.REPLACED: 11,
+    OrderStatus.FILLED: 12,
+}
+_OURS, _BROKERS, _FINAL = 0, 1, 2
+_SAID_BY_US = frozenset({OrderStatus.NEW, OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """An order, and what is needed to join the next update to it.
+
+    Attributes:
+        order: In its newest state.
+        said: The state as it was told; the order's own follows from it and the filled quantity.
+        said_ns: Time of the update that told it.
+        fills: Executions by id, each booked once.
+        reason: The broker's words of its end.
+    """
+
+    order: Order
+    said: OrderStatus = OrderStatus.NEW
+    said_ns: int = 0
+    fills: Mapping[str, Fill] = field(default_factory=dict)
+    reason: str = ""
+
+
+def apply(state: OrderState, update: OrderUpdate) -> OrderState:
+    """Return the state after an update; an equal state where it tells nothing new.
+
+    An update of another order changes nothing: the caller finds the order by its id.
+    """
+    order = state.order
+    fills = {**{fill.execution_id: fill for fill in update.fills}, **state.fills}
+    filled = min(order.quantity, max(order.filled_quantity, _told(order, update)))
+    said = max(
+        (state.said, state.said_ns, state.reason),
+        (_plain(update.status), update.time_ns, update.reason),
+        key=_key,
+    )
+    heard = _EPOCH + timedelta(microseconds=update.time_ns // 1000)
+    changed = {
+        "order_id": order.order_id or update.order_id,
+        "status": _status(said[0], filled, order.quantity),
+        "filled_quantity": filled,
+        "updated_at": max(order.updated_at, heard),
+    }
+    if any(getattr(order, name) != value for name, value in changed.items()):
+        order = order.model_copy(update=changed)
+    return replace(state, order=order, said=said[0], said_ns=said[1], reason=said[2], fills=fills)
+
+
+def _told(order: Order, update: OrderUpdate) -> Decimal:
+    """Return the filled quantity that an update tells."""
+    if update.status is OrderStatus.FILLED:
+        return order.quantity
+    return update.filled_quantity or Decimal(0)
+
+
+def _plain(status: OrderStatus) -> OrderStatus:
+    return OrderStatus.WORKING if status is OrderStatus.PARTIALLY_FILLED else status
+
+
+def _status(said: OrderStatus, filled: Decimal, quantity: Decimal) -> OrderStatus:
+    if filled == quantity:
+        return OrderStatus.FILLED
+    if filled and said is OrderStatus.WORKING:
+        return OrderStatus.PARTIALLY_FILLED
+    return said
+
+
+def _key(said: tuple[OrderStatus, int, str]) -> tuple[int, int, int, str]:
+    """Return what decides which of two states counts: the higher key."""
+    status, said_ns, reason = said
+    rank = _RANK[status]
+    if status.terminal:
+        return (_FINAL, rank, said_ns, reason)
+    if status in _SAID_BY_US:
+        return (_OURS, rank, said_ns, reason)
+    return (_BROKERS, said_ns, rank, reason)
