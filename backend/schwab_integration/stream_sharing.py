@@ -1,0 +1,288 @@
+"""One streamer connection for all programs of a user on this machine.
+
+Schwab allows one connection a user and ends the older one when another program signs in. So the
+first program takes a lock file, owns the connection and serves the others over a Unix socket; both
+lie in the state folder (0700), the socket has mode 0600. When the owner ends, the system gives up its
+lock, and one of those who were attached takes over.
+
+On the socket, each line is JSON: first the listener's `Hello`, then what it gets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from contextlib import asynccontextmanager, contextmanager
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from models.errors import (
+    AuthError,
+    ConfigError,
+    Disconnected,
+    StreamError,
+    SubscriptionRefused,
+    TokenExpired,
+    TradingError,
+)
+from models.events import StreamEvent
+from schwab_integration.stream_hub import Listener
+from schwab_integration.stream_requests import Subscription  # noqa: TC001 - msgspec reads it
+from utils.paths import state_folder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from schwab_integration.trader_replies import StreamerTerms
+
+VERSION = 1
+"""Of the lines on the socket: programs of different versions do not talk to each other."""
+
+ALIVE_S = 5.0
+"""An owner says so often that it lives, whatever the market does."""
+
+SILENCE_S = 30.0
+"""An owner that says nothing for so long hangs."""
+
+ATTACH_S = 15.0
+"""So long an owner may take from its lock to its socket."""
+
+_LONGEST_LINE = 16 * 1024 * 1024
+_LONGEST_PATH = 100
+"""A Unix socket's path has room for 107 bytes."""
+
+
+class Hello(msgspec.Struct, frozen=True):
+    """A listener's first line.
+
+    Attributes:
+        subscription: What it wants.
+        version: Of its program.
+    """
+
+    subscription: Subscription
+    version: int = VERSION
+
+
+class Alive(msgspec.Struct, frozen=True, tag="alive"):
+    """Nothing happened, but the owner lives."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The stream ends with an error.
+
+    Attributes:
+        kind: Name of the error's class.
+        message: Its sentence.
+        code: Of a refused subscription.
+    """
+
+    kind: str
+    message: str
+    code: int = 0
+
+
+_LINES: Any = msgspec.json.Decoder(StreamEvent | Alive | Failed)
+_HELLO = msgspec.json.Decoder(Hello)
+_KINDS: dict[str, type[TradingError]] = {
+    kind.__name__: kind
+    for kind in (AuthError, ConfigError, Disconnected, StreamError, TokenExpired)
+}
+
+
+class Place:
+    """Where the programs of one user at one streamer meet.
+
+    Attributes:
+        lock: The lock file; it holds the owner's process id.
+        socket: The owner's Unix socket.
+
+    Args:
+        terms: Of the user.
+        folder: For lock and socket; `streams` in the state folder by default.
+
+    Raises:
+        ConfigError: The folder's path is too long for a Unix socket.
+    """
+
+    def __init__(self, terms: StreamerTerms, folder: Path | None = None) -> None:
+        who = f"{terms.streamer_socket_url} {terms.schwab_client_customer_id}"
+        name = blake2b(who.encode(), digest_size=8).hexdigest()
+        home = folder or state_folder("streams")
+        self.lock = home / f"{name}.lock"
+        self.socket = home / f"{name}.sock"
+        if len(os.fsencode(self.socket)) > _LONGEST_PATH:
+            raise ConfigError(
+                f"{home} is too long a path for a Unix socket: set OPTIONS_HOME to a shorter one"
+            )
+
+    def owner(self) -> str:
+        """Return the owner's process id as text, for a sentence."""
+        with contextlib.suppress(OSError):
+            return self.lock.read_text(encoding="ascii").strip() or "unknown"
+        return "unknown"
+
+    @contextmanager
+    def owned(self) -> Iterator[bool]:
+        """Try to become the owner; yield whether that worked. The lock ends with the block."""
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield True
+        finally:
+            os.close(descriptor)
+
+
+@asynccontextmanager
+async def serving(
+    place: Place, join: Callable[[Listener], None], leave: Callable[[Listener], None]
+) -> AsyncIterator[None]:
+    """Serve other programs over the Unix socket for the time of the block.
+
+    Args:
+        place: Owned by us.
+        join: Takes a listener.
+        leave: Lets it go.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await _serve(reader, writer, join, leave)
+        writer.close()
+
+    place.socket.unlink(missing_ok=True)  # of an owner that was killed; the lock is ours
+    server = await asyncio.start_unix_server(serve, place.socket, limit=_LONGEST_LINE)
+    place.socket.chmod(0o600)
+    try:
+        yield
+    finally:
+        server.close()
+        place.socket.unlink(missing_ok=True)
+
+
+async def _serve(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    join: Callable[[Listener], None],
+    leave: Callable[[Listener], None],
+) -> None:
+    try:
+        hello = _HELLO.decode(await reader.readline())
+        if hello.version != VERSION:
+            raise StreamError("another version of this program owns the streamer: stop it first")
+        listener = Listener(hello.subscription)
+    except (msgspec.DecodeError, ValueError, TradingError) as error:
+        kind = error if isinstance(error, TradingError) else StreamError("this is no greeting")
+        await _write(writer, _failed(kind))
+        return
+    join(listener)
+    gone = asyncio.create_task(reader.read())
+    telling = asyncio.create_task(_tell(listener, writer))
+    try:
+        await asyncio.wait({gone, telling}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leave(listener)
+        for task in (gone, telling):
+            task.cancel()
+        await asyncio.gather(gone, telling, return_exceptions=True)
+
+
+async def _tell(listener: Listener, writer: asyncio.StreamWriter) -> None:
+    """Write what the listener hears; while its program does not read, its feed conflates."""
+    alive = asyncio.create_task(_say_alive(writer))
+    try:
+        while True:
+            await _write(writer, await listener.hear())
+    except StopAsyncIteration:
+        return
+    except TradingError as error:
+        await _write(writer, _failed(error))
+    finally:
+        alive.cancel()
+
+
+async def _say_alive(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(msgspec.json.encode(Alive()) + b"\n")
+        await asyncio.sleep(ALIVE_S)
+
+
+async def _write(writer: asyncio.StreamWriter, line: msgspec.Struct) -> None:
+    writer.write(msgspec.json.encode(line) + b"\n")
+    await writer.drain()
+
+
+def _failed(error: TradingError) -> Failed:
+    return Failed(type(error).__name__, str(error), getattr(error, "code", 0))
+
+
+async def attached(place: Place, subscription: Subscription) -> AsyncIterator[StreamEvent]:
+    """Yield what the owner tells, until it ends; then somebody must take over.
+
+    Raises:
+        Disconnected: The owner does not answer.
+        TradingError: What the owner's stream ended with.
+    """
+    opened = await _attach(place)
+    if opened is None:
+        return
+    reader, writer = opened
+    try:
+        with contextlib.suppress(ConnectionError):
+            await _write(writer, Hello(subscription))
+        while line := await _line(place, reader):
+            told = _LINES.decode(line)
+            if isinstance(told, Failed):
+                raise _error(told)
+            if not isinstance(told, Alive):
+                yield told
+    finally:
+        writer.close()
+
+
+async def _line(place: Place, reader: asyncio.StreamReader) -> bytes:
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            line = await reader.readline()
+    except TimeoutError:
+        raise _hangs(place) from None
+    except ConnectionError:
+        return b""
+    return line if line.endswith(b"\n") else b""  # the last one of an owner that was killed
+
+
+async def _attach(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    """Connect to the owner; None when there is none any more."""
+    deadline = asyncio.get_running_loop().time() + ATTACH_S
+    while asyncio.get_running_loop().time() < deadline:
+        with contextlib.suppress(OSError):
+            return await asyncio.open_unix_connection(place.socket, limit=_LONGEST_LINE)
+        with place.owned() as free:
+            if free:
+                return None
+        await asyncio.sleep(0.05)
+    raise _hangs(place)
+
+
+def _hangs(place: Place) -> Disconnected:
+    return Disconnected(
+        f"process {place.owner()} of ours owns the connection to Schwab's streamer and does not "
+        "answer: stop it, Schwab allows one connection a user"
+    )
+
+
+def _error(told: Failed) -> TradingError:
+    if told.kind == SubscriptionRefused.__name__:
+        return SubscriptionRefused(told.message, code=told.code)
+    return _KINDS.get(told.kind, StreamError)(told.message)

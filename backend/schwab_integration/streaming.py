@@ -1,0 +1,141 @@
+"""Schwab's streamer: `async for quote in stream.listen(["QQQ", "SPX"])`.
+
+All programs of one user on this machine share one connection (`stream_sharing`); it connects again
+by itself (`stream_connection`); a slow listener gets the newest quotes and every order update.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from models.errors import BadReply
+from schwab_integration.auth import SchwabAuth
+from schwab_integration.config import PROVIDER, SchwabSettings
+from schwab_integration.stream_connection import StreamConnection, Tokens
+from schwab_integration.stream_hub import Hub, Listener
+from schwab_integration.stream_requests import Subscription
+from schwab_integration.stream_sharing import Place, attached, serving
+from schwab_integration.trader import SchwabTrader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from models.events import StreamEvent
+    from schwab_integration.trader_replies import StreamerTerms
+    from utils.sockets import SocketPatience
+
+
+def streamer_terms(trader: SchwabTrader) -> StreamerTerms:
+    """Ask where the streamer is and who we are there.
+
+    Raises:
+        BadReply: Schwab names none.
+        TradingError: It cannot be asked.
+    """
+    listed = trader.user_preference().streamer_info
+    if not listed:
+        message = "Schwab names no streamer for this user"
+        raise BadReply(message, provider=PROVIDER, field="streamerInfo")
+    return listed[0]
+
+
+class SchwabStream:
+    """Listens to Schwab's streamer, for as many listeners as are needed.
+
+    Args:
+        settings: Of the app.
+        auth: Shared with the other clients; one of our own by default.
+        terms: Where the streamer is and who we are; asked of Schwab by default.
+        patience: How long to wait for the network.
+        folder: Where programs meet; in the state folder by default.
+    """
+
+    def __init__(
+        self,
+        settings: SchwabSettings,
+        *,
+        auth: Tokens | None = None,
+        terms: Callable[[], StreamerTerms] | None = None,
+        patience: SocketPatience | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._settings = settings
+        self._auth: Tokens = auth or SchwabAuth(settings)
+        self._terms = terms or self._ask_terms
+        self._patience = patience
+        self._folder = folder
+
+    def listen(
+        self,
+        symbols: Sequence[str] = (),
+        *,
+        bars: Sequence[str] = (),
+        screens: Sequence[str] = (),
+        activity: bool = False,
+        heartbeats: bool = False,
+    ) -> AsyncIterator[StreamEvent]:
+        """Yield quotes of these symbols, and what else is asked for; see `Subscription`.
+
+        Raises:
+            ConfigError: Nothing is asked for, or a symbol cannot be sent.
+            TokenExpired: A person must sign in.
+            AuthError: Schwab does not accept us.
+            SubscriptionRefused: Some of the symbols are not to be had.
+            StreamError: Another program took the connection over.
+        """
+        wanted = Subscription(
+            symbols=tuple(symbols),
+            bars=tuple(bars),
+            screens=tuple(screens),
+            activity=activity,
+            heartbeats=heartbeats,
+        )
+        return self.hear(wanted)
+
+    async def hear(self, subscription: Subscription) -> AsyncIterator[StreamEvent]:
+        """Yield what a subscription asks for, books included; errors as of `listen`."""
+        subscription.keys()
+        place = Place(await asyncio.to_thread(self._terms), self._folder)
+        while True:
+            with place.owned() as ours:
+                told = self._own(place, subscription) if ours else attached(place, subscription)
+                async with contextlib.aclosing(told) as events:  # type: ignore[type-var]
+                    async for event in events:
+                        yield event
+                if ours:
+                    return
+
+    async def _own(self, place: Place, subscription: Subscription) -> AsyncIterator[StreamEvent]:
+        """Own the connection: listen, and serve the other programs meanwhile."""
+        hub = Hub(self._connection)
+        listener = Listener(subscription)
+        hub.join(listener)
+        running = asyncio.create_task(hub.run())
+        try:
+            async with serving(place, hub.join, hub.leave):
+                while True:
+                    try:
+                        event = await listener.hear()
+                    except StopAsyncIteration:
+                        return
+                    yield event
+        finally:
+            hub.close(None)  # the other programs see the end, and one of them takes over
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    def _connection(self, sink: Hub) -> StreamConnection:
+        return StreamConnection(
+            self._terms,
+            self._auth,
+            sink,
+            patience=self._patience,
+            ca_file=self._settings.ca_file,
+        )
+
+    def _ask_terms(self) -> StreamerTerms:
+        with SchwabTrader(self._settings) as trader:
+            return streamer_terms(trader)
