@@ -21,8 +21,10 @@ from starlette.routing import Route
 
 from models.errors import ConfigError
 from simulator import schwab_facts as facts
+from simulator.activity import ExchangeFeed
 from simulator.admin import AdminRoutes
 from simulator.clock import MovableClock, market_clock, parse_start
+from simulator.exchange import Exchange
 from simulator.fault_gate import FaultGate
 from simulator.faults import Faults
 from simulator.login_pages import LoginPages
@@ -33,7 +35,7 @@ from simulator.schwab_routes import SchwabRoutes
 from simulator.signals import stop_signals
 from simulator.status import Status
 from simulator.stream_tape import Tape
-from simulator.streamer import QuietFeed, Streamer, Surroundings
+from simulator.streamer import Streamer, Surroundings
 from simulator.tls import trust
 from simulator.transports import ReachableProtocol
 from utils.clock import wall_clock
@@ -118,6 +120,7 @@ class Simulator:
         for fault in options.faults:
             self.faults.arm(fault)
         self.one_at_a_time = anyio.CapacityLimiter(1)  # threads that ask the world
+        self.exchange = Exchange(self.world, self.clock, self.desk.users, seed=options.seed)
         self.streamer = Streamer(Tape(self.world), self._surroundings(), self.faults)
         self.trust = _trust()
         self._sockets = _listening(options)  # last: whatever fails before leaves no port open
@@ -199,7 +202,7 @@ class Simulator:
             clock=self.clock,
             monotonic=time.monotonic,
             user_of=lambda token: self.desk.user_of(f"Bearer {token}"),
-            activity_of=lambda _user: QuietFeed(),
+            activity_of=lambda user: ExchangeFeed(self.exchange, user.login),
             one_at_a_time=self.one_at_a_time,
         )
 

@@ -32,10 +32,12 @@ from simulator.transports import transport_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from simulator.faults import Faults
+    from simulator.order_records import AccountEvent
     from simulator.stream_session import ActivityEvent
-    from simulator.stream_tape import Tape
+    from simulator.stream_tape import Moment, Tape
     from simulator.users import User
     from utils.clock import Clock
 
@@ -45,24 +47,17 @@ PATH = "/ws"
 class ActivityFeed(Protocol):
     """Account events of one user, since the feed was opened."""
 
-    def taken(self) -> Sequence[ActivityEvent]:
+    def taken(self) -> Sequence[AccountEvent]:
         """Return what happened since the last call, in its order."""
+        ...
+
+    def told(self, events: Sequence[AccountEvent]) -> list[ActivityEvent]:
+        """Return the messages of some events; asks the world, so one thread at a time."""
         ...
 
     def close(self) -> None:
         """Take no more."""
         ...
-
-
-class QuietFeed:
-    """The feed of somebody to whose accounts nothing happens."""
-
-    def taken(self) -> Sequence[ActivityEvent]:
-        """Return nothing."""
-        return ()
-
-    def close(self) -> None:
-        """There is nothing to close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,28 +179,39 @@ class Streamer:
             link.post(notice)
 
     async def _deliver(self, whom: set[Link]) -> None:
-        open_links = [link for link in self._links if not link.session.closing]
         wants: dict[Service, set[str]] = {}
-        for link in open_links:
+        for link in self._links:
             for service, keys in link.session.wants().items():
                 wants.setdefault(service, set()).update(keys)
-        now, wall_s = self._around.clock(), self._around.monotonic()
-        moment = await anyio.to_thread.run_sync(
-            self._tape.moment, wants, now, wall_s, limiter=self._around.one_at_a_time
-        )
-        at_ms = int(now.timestamp() * 1000)
-        for link in open_links:
-            if link not in whom or link.session.closing or link not in self._links:
-                continue
-            link.meet(self._faults)
-            told_ms = at_ms + link.skew_ms
-            link.post(link.session.batch(moment, told_ms))
-            feed = self._links[link]
-            events = link.troubles.events(feed.taken()) if feed else []
-            link.post(link.session.activity(events, told_ms))
-            link.post(link.session.pulse(self._around.monotonic(), told_ms))
-            if link.overflown:
-                link.drop(link.session.stop(Code.STOP_STREAMING, facts.SLOW, told_ms))
+        taken = {link: feed.taken() for link, feed in self._links.items() if feed and link in whom}
+        feeds = dict(self._links)
+        now, wall_s = self._clock_s()
+
+        def asked() -> tuple[Moment, dict[Link, list[ActivityEvent]]]:
+            told = {
+                link: feed.told(events) for link, events in taken.items() if (feed := feeds[link])
+            }
+            return self._tape.moment(wants, now, wall_s), told
+
+        moment, events = await anyio.to_thread.run_sync(asked, limiter=self._around.one_at_a_time)
+        for link in whom & set(self._links):
+            if not link.session.closing:
+                self._tell(link, moment, events.get(link, []), int(now.timestamp() * 1000))
+
+    def _tell(
+        self, link: Link, moment: Moment, events: Sequence[ActivityEvent], at_ms: int
+    ) -> None:
+        session = link.session
+        link.meet(self._faults)
+        told_ms = at_ms + link.skew_ms
+        link.post(session.batch(moment, told_ms))
+        link.post(session.activity(link.troubles.events(events), told_ms))
+        link.post(session.pulse(self._around.monotonic(), told_ms))
+        if link.overflown:
+            link.drop(session.stop(Code.STOP_STREAMING, facts.SLOW, told_ms))
+
+    def _clock_s(self) -> tuple[datetime, float]:
+        return self._around.clock(), self._around.monotonic()
 
     async def _refused(self, websocket: WebSocket) -> bool:
         if slow := self._faults.take("schwab.streamer.connect", {FaultKind.LATENCY}):
