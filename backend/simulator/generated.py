@@ -21,12 +21,15 @@ from models.symbols import INDICES
 from simulator.clock import NOW, parse_start
 from simulator.generated_bars import daily_frame, minute_frame
 from simulator.generated_quote import quote_at
+from simulator.option_tape import generated_tape
 from simulator.periods import DAILY_EVERY, empty_bars, periods
 from simulator.world import Instrument, UnderlyingQuote
 from utils.market_calendar import NEW_YORK, extended_hours, is_session, last_session, session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from simulator.option_tape import OptionTape
 
 _FIRST_EXPIRATION = date(2000, 1, 1)
 """OCC symbols have no earlier year."""
@@ -101,6 +104,11 @@ class GeneratedWorld:
         first = max(first_expiration, now.astimezone(NEW_YORK).date(), _FIRST_EXPIRATION)
         number = session_numbers()[last_session(now).day]
         return chain(market_of(self._seed, ticker), number, now, (first, last_expiration))
+
+    def tape(self, ticker: str, day: date) -> OptionTape | None:
+        """Return the options tape of a session."""
+        known = is_known(ticker) and ticker not in NOT_OPTIONABLE and is_session(day)
+        return generated_tape(self._seed, ticker, day) if known else None
 
     def interest_rate(self, now: datetime) -> float:
         """Return the short rate of the day, near 4 %."""

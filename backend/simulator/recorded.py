@@ -20,6 +20,7 @@ from black_scholes.synthetic.names import EXCHANGE_NAMES, name_of
 from black_scholes.synthetic.pricing import Terms, greeks_frame, quoted_vol
 from black_scholes.synthetic.schema import CHAIN_SCHEMA, TIME, Dividend
 from models.symbols import roots_of_underlying, underlying_of_root
+from simulator.option_tape import NO_TRADE_BARS, RecordedTape
 from simulator.periods import DAILY_EVERY, OHLCV, empty_bars, periods
 from simulator.recorded_chain import MINUTE, RecordedOptions
 from simulator.recorded_files import RecordedFolder
@@ -37,6 +38,8 @@ from utils.market_calendar import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from simulator.option_tape import OptionTape
 
 SHIPPED = Path(__file__).parent / "data"
 """The recorded sessions that come with this product."""
@@ -132,6 +135,20 @@ class RecordedWorld:
         return self._with_greeks(ticker, now, frame).select(
             pl.col(name).cast(kind) for name, kind in CHAIN_SCHEMA.items()
         )
+
+    def tape(self, ticker: str, day: date) -> OptionTape | None:
+        """Return the options tape of a recorded session, None of any other."""
+        roots = roots_of_underlying(ticker) if ticker in self._tickers else ()
+        files = [
+            (quotes, self._files.read(root, "options_trades", day))
+            for root in roots
+            if (quotes := self._files.read(root, "options_quotes", day)) is not None
+        ]
+        if not files:
+            return None
+        quotes = pl.concat([each[0] for each in files])
+        traded = [each[1] for each in files if each[1] is not None]
+        return RecordedTape(quotes, pl.concat(traded) if traded else NO_TRADE_BARS)
 
     def interest_rate(self, now: datetime) -> float:
         """Return the policy rate of the file less half a point, continuous; without a file 0."""

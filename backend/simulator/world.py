@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from black_scholes.synthetic.schema import Dividend
+    from simulator.option_tape import OptionTape
 
 BAR_SCHEMA: dict[str, pl.DataType] = {
     "ts": TIME,
@@ -187,6 +188,13 @@ class World(Protocol):
             now: Market time.
             first_expiration: First expiration wanted.
             last_expiration: Last expiration wanted, inclusive.
+        """
+        ...
+
+    def tape(self, ticker: str, day: date) -> OptionTape | None:
+        """Return the options tape of a session, past and future of it; None where there is none.
+
+        Who serves it tells of it what had happened by the market's now, no more.
         """
         ...
 

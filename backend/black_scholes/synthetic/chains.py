@@ -125,6 +125,18 @@ class OptionSession:
         instants = np.minimum(at, self.stops[rows])
         return self.flow.rows(rows).volume_of(self._done(instants, rows))
 
+    def market_of(self, rows: NDArray[np.int64], at: Floats) -> Quotes:
+        """Return the market of contracts at instants, pair by pair.
+
+        Args:
+            rows: Numbers of the contracts.
+            at: Minutes since 1970 UTC, one for each row; a contract that has stopped stands as it
+                did then.
+        """
+        those = picked(self.contracts, rows)
+        worth = self.values.worth(those, np.minimum(at, self.stops[rows]))
+        return quotes(self.market.spreads, those, worth, self.moods.rows(rows))
+
     def all_trades(self, rows: NDArray[np.int64]) -> Trades:
         """Return every trade of the session in these contracts, contract by contract."""
         trades = self.flow.trades[rows]

@@ -1,0 +1,258 @@
+"""What an options exchange publishes of one session: every trade, each minute's quote and bar.
+
+Polygon's REST API, its stream and its flat files are three views of one tape. The generated world
+knows every trade; of a recorded session the files have bars of minutes, and no single trade is
+made up for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import polars as pl
+
+from black_scholes.synthetic.chains import option_session
+from black_scholes.synthetic.clock import session_numbers
+from black_scholes.synthetic.draws import digest, uniforms
+from black_scholes.synthetic.market import market_of
+from black_scholes.synthetic.schema import TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from numpy.typing import NDArray
+
+    from black_scholes.synthetic.chains import OptionSession
+
+TRADES: dict[str, pl.DataType] = {
+    "occ_symbol": pl.String(),
+    "ts": TIME,
+    "price": pl.Float64(),
+    "size": pl.Int64(),
+    "exchange": pl.Int32(),
+    "condition": pl.Int32(),
+}
+"""Columns of `OptionTape.trades`: exchange and condition are Polygon's codes."""
+
+QUOTES: dict[str, pl.DataType] = {
+    "occ_symbol": pl.String(),
+    "ts": TIME,
+    "bid": pl.Float64(),
+    "ask": pl.Float64(),
+    "bid_size": pl.Int64(),
+    "ask_size": pl.Int64(),
+}
+"""Columns of `OptionTape.quotes`: a null price means that nobody stands on that side."""
+
+MINUTES: dict[str, pl.DataType] = {
+    "occ_symbol": pl.String(),
+    "ts": TIME,
+    "open": pl.Float64(),
+    "high": pl.Float64(),
+    "low": pl.Float64(),
+    "close": pl.Float64(),
+    "volume": pl.Int64(),
+    "vwap": pl.Float64(),
+    "trades": pl.Int32(),
+}
+"""Columns of `OptionTape.minutes`: ts is the bar's start; vwap and trades are null where only the
+bars are known."""
+
+EXCHANGES = (302, 303, 304, 309, 312, 316, 323)
+"""Some of Polygon's codes of option exchanges."""
+
+CONDITIONS = (209, 209, 209, 227, 233)
+"""Of trades: automatic execution mostly, some in single- and multi-leg auctions."""
+
+_MINUTE_MS = 60_000
+
+
+class OptionTape(Protocol):
+    """The tape of one underlying's options in one session, sorted by contract and time."""
+
+    @property
+    def symbols(self) -> pl.Series:
+        """OCC symbols of all listed contracts, sorted."""
+        ...
+
+    def trades(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return every trade of these contracts (all when None), as `TRADES`."""
+        ...
+
+    def quotes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the quote that ends each minute of these contracts, as `QUOTES`."""
+        ...
+
+    def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the bars of minutes in which these contracts traded, as `MINUTES`."""
+        ...
+
+
+class GeneratedTape:
+    """The tape of a generated session.
+
+    Args:
+        session: The session's options.
+    """
+
+    def __init__(self, session: OptionSession) -> None:
+        self._session = session
+        listed = session.contracts.frame.select("occ_symbol").with_row_index("row")
+        self._listed = listed.with_columns(pl.col("row").cast(pl.Int64)).sort("occ_symbol")
+
+    @property
+    def symbols(self) -> pl.Series:
+        """OCC symbols of all listed contracts, sorted."""
+        return self._listed["occ_symbol"]
+
+    def trades(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return every trade, each at the bid, at the ask or between, as the chain shows it."""
+        rows = self._rows(symbols)
+        found = self._session.all_trades(rows)
+        names = self._session.contracts.names[found.row]
+        count = within_contract(found.row)
+        venue = uniforms(digest("venue", self._session.ticker), names, count)
+        kind = uniforms(digest("condition", self._session.ticker), names, count)
+        frame = pl.DataFrame(
+            {
+                "row": found.row,
+                "ts": _moments(found.at),
+                "price": found.price,
+                "size": found.size,
+                "exchange": np.array(EXCHANGES)[(venue * len(EXCHANGES)).astype(np.int64)],
+                "condition": np.array(CONDITIONS)[(kind * len(CONDITIONS)).astype(np.int64)],
+            }
+        )
+        return self._named(frame, TRADES).sort("occ_symbol", "ts", maintain_order=True)
+
+    def quotes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the quote at the end of each minute of the session, until a contract stops."""
+        session, rows = self._session, self._rows(symbols)
+        ends = session.opens + np.arange(1.0, float(session.stops.max() - session.opens) + 1)
+        which, at = np.repeat(rows, len(ends)), np.tile(ends, len(rows))
+        alive = at <= session.stops[which]
+        which, at = which[alive], at[alive]
+        market = session.market_of(which, at)
+        frame = pl.DataFrame(
+            {
+                "row": which,
+                "ts": _moments(at),
+                "bid": market.bid,
+                "ask": market.ask,
+                "bid_size": market.bid_size,
+                "ask_size": market.ask_size,
+            }
+        ).with_columns(
+            pl.when(pl.col("bid") > 0).then("bid"),
+            pl.when(pl.col("bid") > 0).then("bid_size"),
+        )
+        return self._named(frame, QUOTES)
+
+    def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the bars that the trades make."""
+        return minutes_of_trades(self.trades(symbols))
+
+    def _rows(self, symbols: Sequence[str] | None) -> NDArray[np.int64]:
+        listed = self._listed
+        if symbols is not None:
+            listed = listed.filter(pl.col("occ_symbol").is_in(list(symbols)))
+        return listed["row"].to_numpy()
+
+    def _named(self, frame: pl.DataFrame, columns: dict[str, pl.DataType]) -> pl.DataFrame:
+        joined = frame.join(self._listed, on="row", how="left", maintain_order="left")
+        return joined.select(pl.col(name).cast(kind) for name, kind in columns.items())
+
+
+NO_TRADE_BARS = pl.DataFrame(
+    schema={"symbol": pl.String(), **{k: v for k, v in MINUTES.items() if k != "occ_symbol"}}
+)
+"""Of a recorded session without a file of trades."""
+
+
+class RecordedTape:
+    """The tape of a recorded session: bars and quotes of minutes, no single trades.
+
+    Args:
+        quotes: Rows of the session's quotes files.
+        trades: Rows of its trades files, bars of minutes.
+    """
+
+    def __init__(self, quotes: pl.DataFrame, trades: pl.DataFrame) -> None:
+        self._quotes = quotes
+        self._trades = trades
+
+    @property
+    def symbols(self) -> pl.Series:
+        """OCC symbols of all contracts that the files name, sorted."""
+        both = pl.concat([self._quotes["symbol"], self._trades["symbol"]])
+        return both.unique().sort().alias("occ_symbol")
+
+    def trades(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return nothing: the files have no single trades."""
+        del symbols
+        return pl.DataFrame(schema=TRADES)
+
+    def quotes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the quote that ends each minute of the files, stamped with the minute's end."""
+        frame = _of(self._quotes, symbols).select(
+            pl.col("symbol").alias("occ_symbol"),
+            (pl.col("ts") + pl.duration(minutes=1)).alias("ts"),
+            pl.col("bid_close").alias("bid"),
+            pl.col("ask_close").alias("ask"),
+            "bid_size",
+            "ask_size",
+        )
+        return frame.select(pl.col(name).cast(kind) for name, kind in QUOTES.items()).sort(
+            "occ_symbol", "ts"
+        )
+
+    def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return the bars of the files."""
+        frame = _of(self._trades, symbols).with_columns(
+            pl.col("symbol").alias("occ_symbol"),
+            pl.lit(None).alias("vwap"),
+            pl.lit(None).alias("trades"),
+        )
+        return frame.select(pl.col(name).cast(kind) for name, kind in MINUTES.items()).sort(
+            "occ_symbol", "ts"
+        )
+
+
+def generated_tape(seed: int, ticker: str, day: date) -> GeneratedTape | None:
+    """Return the tape of a generated session, or None where no options are listed."""
+    session = option_session(market_of(seed, ticker), session_numbers()[day])
+    return None if session is None else GeneratedTape(session)
+
+
+def within_contract(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number the entries of each contract 0, 1, 2 ...; equal rows must stand together."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    lengths = np.diff(starts, append=len(rows))
+    return np.arange(len(rows)) - np.repeat(starts, lengths)
+
+
+def minutes_of_trades(trades: pl.DataFrame) -> pl.DataFrame:
+    """Return the bars of minutes that trades make, as `MINUTES`; without trades there is no bar."""
+    value = (pl.col("price") * pl.col("size")).sum()
+    frame = trades.group_by("occ_symbol", pl.col("ts").dt.truncate("1m"), maintain_order=True).agg(
+        open=pl.col("price").first(),
+        high=pl.col("price").max(),
+        low=pl.col("price").min(),
+        close=pl.col("price").last(),
+        volume=pl.col("size").sum(),
+        vwap=value / pl.col("size").sum(),
+        trades=pl.len(),
+    )
+    return frame.select(pl.col(name).cast(kind) for name, kind in MINUTES.items())
+
+
+def _of(frame: pl.DataFrame, symbols: Sequence[str] | None) -> pl.DataFrame:
+    return frame if symbols is None else frame.filter(pl.col("symbol").is_in(list(symbols)))
+
+
+def _moments(minutes: NDArray[np.float64]) -> pl.Series:
+    """Return minutes since 1970 UTC as moments, to the millisecond as the chain has them."""
+    stamps = pl.Series(np.round(minutes * _MINUTE_MS).astype(np.int64))
+    return stamps.cast(pl.Datetime("ms", "UTC")).cast(TIME)
