@@ -176,8 +176,8 @@ def _status(line: bytes) -> SimulatorStatus:
 
 
 @contextmanager
-def signed_in(status: SimulatorStatus) -> Iterator[SchwabMarketData]:
-    """Sign in at a simulator as a person would at Schwab, and hand out its market data.
+def signed_in_settings(status: SimulatorStatus) -> Iterator[SchwabSettings]:
+    """Sign in at a simulator as a person would at Schwab, and hand out settings that reach it.
 
     The token lives in a folder of its own, for as long as it is used: it has nothing to do with
     that of a real account.
@@ -186,8 +186,7 @@ def signed_in(status: SimulatorStatus) -> Iterator[SchwabMarketData]:
         AuthError: It does not let us in.
         ProviderError: It is out of order.
     """
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="options-"))
+    with tempfile.TemporaryDirectory(prefix="options-") as folder:
         settings = SchwabSettings(
             _env_file=None,  # type: ignore[call-arg] # pydantic-settings' own argument
             app_key=SecretStr(status.app_key),
@@ -198,6 +197,14 @@ def signed_in(status: SimulatorStatus) -> Iterator[SchwabMarketData]:
             ca_file=None,
         )
         exchange_code(settings, _code(settings, status.admin_token))
+        yield settings
+
+
+@contextmanager
+def signed_in(status: SimulatorStatus) -> Iterator[SchwabMarketData]:
+    """Sign in at a simulator, and hand out its market data; errors as of `signed_in_settings`."""
+    with ExitStack() as stack:
+        settings = stack.enter_context(signed_in_settings(status))
         market = SchwabMarketData(SchwabClient(settings), origin=status.origin, extended_hours=True)
         stack.callback(market.close)
         yield market
