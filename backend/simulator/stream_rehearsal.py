@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.schwab_fields import Service
 from simulator import stream_facts as facts
-from simulator.faults import Fault, FaultKind, Faults
+from simulator.faults import Fault, Faults
 from simulator.stream_faults import DATA, FrameFaults
 from simulator.stream_session import StreamSession
 from simulator.stream_tape import Moment
@@ -25,6 +25,8 @@ from simulator.users import DEMO
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from simulator.faults import FaultKind
 
 START_MS = 1_795_194_000_000
 """Market time of the beginning: 2026-11-20, 12:00 in New York."""
@@ -53,9 +55,8 @@ class StreamRehearsal:
         seed: Of prices and faults.
         equities: Symbols of LEVELONE_EQUITIES that there are.
         options: Symbols of LEVELONE_OPTIONS that there are.
-        duplicate: Probability that a frame of data comes twice.
-        gap: That it is lost.
-        reorder: That it comes after the next one.
+        rates: Probability that a frame of data comes twice (DUPLICATE), is lost (GAP) or comes
+            after the next one (REORDER).
         busy: Share of the keys that change in a step.
     """
 
@@ -64,20 +65,16 @@ class StreamRehearsal:
         seed: int,
         equities: Sequence[str] = (),
         options: Sequence[str] = (),
+        rates: Mapping[FaultKind, float] | None = None,
         *,
-        duplicate: float = 0.0,
-        gap: float = 0.0,
-        reorder: float = 0.0,
         busy: float = 0.5,
     ) -> None:
         self._walk = _Walk(
             seed, {Service.LEVELONE_EQUITIES: equities, Service.LEVELONE_OPTIONS: options}, busy
         )
         self._faults = Faults(seed)
-        rates = {FaultKind.DUPLICATE: duplicate, FaultKind.GAP: gap, FaultKind.REORDER: reorder}
-        for kind, rate in rates.items():
-            if rate:
-                self._faults.arm(Fault(target=DATA, fault=kind, rate=rate))
+        for kind, rate in (rates or {}).items():
+            self._faults.arm(Fault(target=DATA, fault=kind, rate=rate))
         self._wall_s = 0.0
         self._session = StreamSession(lambda _token: DEMO, 0.0)
         self._troubles = FrameFaults(self._faults)
