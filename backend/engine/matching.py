@@ -234,7 +234,7 @@ def match_package(
         nears.append(near)
     limit = (order.limit or _ZERO) if limited else None
     if limit is not None and rules.package_widths is None:
-        rough = sum(leg.sign * leg.ratio * n for leg, n in zip(order.legs, nears, strict=True))
+        rough = sum(leg.sign * leg.weight * n for leg, n in zip(order.legs, nears, strict=True))
         if rough > float(limit) + 0.02 * len(nears):
             return None  # far from the limit: the common case costs no exact arithmetic
     units = order.quantity - order.filled
@@ -252,7 +252,7 @@ def match_package(
 def net_of(order: PaperOrder, prices: Sequence[Decimal]) -> Decimal:
     """Return the net price of a unit, USD: debit positive, credit negative."""
     legs = zip(order.legs, prices, strict=True)
-    return sum((leg.sign * leg.ratio * price for leg, price in legs), _ZERO)
+    return sum((leg.sign * leg.weight * price for leg, price in legs), _ZERO)
 
 
 def _package_prices(
@@ -268,7 +268,7 @@ def _package_prices(
         other = quote.bid if sign > 0 else quote.ask
         far.append(_against(exact(other or 0.0), -sign))
     width = rules.package_widths[min(len(signs), len(rules.package_widths)) - 1]
-    ratios = [leg.sign * leg.ratio for leg in order.legs]
+    ratios = [leg.sign * leg.weight for leg in order.legs]
     best = sum((r * p for r, p in zip(ratios, far, strict=True)), _ZERO)
     worst = sum((r * p for r, p in zip(ratios, natural, strict=True)), _ZERO)
     net = (best + width * (worst - best)).quantize(_CENT, ROUND_CEILING)

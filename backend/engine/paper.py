@@ -1,5 +1,140 @@
-"""The paper venue: `PaperAccount` and, over it, `PaperBroker`, which is a `ports.Broker`."""
+"""The paper broker: `PaperAccount` behind the port that real brokers have.
+
+It is told of the market through `observe`, inside the engine's loop, and answers at once; equal
+events therefore give equal updates.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Self
 
 from engine.account import PaperAccount
+from engine.trading_hours import to_ns
+from models.events import Bar, OrderUpdate, Quote
 
-__all__ = ["PaperAccount"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from models.events import Event
+    from models.order_groups import OrderTicket
+    from models.trading import Balances, Order, OrderPreview, Position, Trade
+
+__all__ = ["PaperAccount", "PaperBroker"]
+
+
+class PaperBroker:
+    """A `ports.Broker` over one paper account."""
+
+    def __init__(self, account: PaperAccount, clock: Callable[[], datetime]) -> None:
+        """Stand in front of an account.
+
+        Args:
+            account: It keeps everything.
+            clock: Gives the market's time, aware.
+        """
+        self.account = account
+        self._clock = clock
+        self._listeners: list[Listener] = []
+
+    @property
+    def account_id(self) -> str:
+        """Hash of the account."""
+        return self.account.terms.account_id
+
+    def submit(self, ticket: OrderTicket) -> list[OrderUpdate]:
+        """Place a ticket; the updates tell how far it came at once.
+
+        Raises:
+            OrderRejected: It is malformed; nothing was taken.
+        """
+        return self._tell(self.account.place(ticket, self._now_ns()))
+
+    def cancel(self, order_id: str) -> list[OrderUpdate]:
+        """Cancel an order.
+
+        Raises:
+            OrderRejected: There is no such order, or it has ended.
+        """
+        return self._tell(self.account.cancel(order_id, self._now_ns()))
+
+    def replace(self, order_id: str, order: Order) -> list[OrderUpdate]:
+        """Put another order in the place of one that works.
+
+        Raises:
+            OrderRejected: It cannot be replaced, or the new one is malformed.
+        """
+        return self._tell(self.account.replace(order_id, order, self._now_ns()))
+
+    def preview(self, ticket: OrderTicket) -> OrderPreview:
+        """Return what would become of a ticket, which is not placed."""
+        return self.account.preview(ticket, self._now_ns())
+
+    def observe(self, event: Event) -> list[OrderUpdate]:
+        """Let the venue see the market: quotes fill, other events let time pass."""
+        if type(event) is Quote:
+            return self._tell(self.account.on_quote(event))
+        if isinstance(event, OrderUpdate):
+            return []
+        # A bar is known when it ends: its start says nothing of now.
+        at_ns = event.time_ns + (event.interval_s * 1_000_000_000 if isinstance(event, Bar) else 0)
+        return self._tell(self.account.on_time(at_ns))
+
+    def orders(self, since: datetime) -> Sequence[Order]:
+        """Return the orders entered since then, each in its newest state, oldest first."""
+        return self.account.orders(since)
+
+    def fills(self, since: datetime) -> Sequence[Trade]:
+        """Return the fills since then, oldest first, each execution once."""
+        return self.account.fills(since)
+
+    def positions(self) -> Sequence[Position]:
+        """Return what the account holds."""
+        return self.account.positions()
+
+    def balances(self) -> Balances:
+        """Return the account's balances."""
+        return self.account.balances(self._now_ns())
+
+    def listen(self) -> Listener:
+        """Return an iterator of the updates from now on, the same that the calls return.
+
+        It ends when there is none left and can be iterated again when there are: a simulated
+        venue cannot wait, since it moves only when it is called.
+        """
+        listener = Listener()
+        self._listeners.append(listener)
+        return listener
+
+    def _now_ns(self) -> int:
+        return to_ns(self._clock())
+
+    def _tell(self, updates: list[OrderUpdate]) -> list[OrderUpdate]:
+        if updates:
+            for listener in self._listeners:
+                listener.waiting.extend(updates)
+        return updates
+
+
+class Listener:
+    """Updates that one listener has not taken yet."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[OrderUpdate] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> OrderUpdate:
+        if not self.waiting:
+            raise StopAsyncIteration
+        return self.waiting.popleft()
+
+
+if TYPE_CHECKING:
+    from ports.broker import Broker
+
+    def _is_a_broker(broker: PaperBroker) -> Broker:
+        """Have mypy prove that the paper broker is one."""
+        return broker

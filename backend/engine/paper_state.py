@@ -34,6 +34,8 @@ class PaperLeg(msgspec.Struct):
         ratio: Contracts or shares for each unit of the order.
         effect: Opening, closing or automatic.
         multiplier: Shares a contract.
+        weight: Units of the net price that it counts for: contracts, or shares in hundreds beside
+            options.
         fees_due: Unrounded fees of all fills of this leg so far.
         fees_paid: USD charged for them so far.
     """
@@ -43,6 +45,7 @@ class PaperLeg(msgspec.Struct):
     ratio: int
     effect: PositionEffect
     multiplier: int
+    weight: int
     fees_due: FeeParts = FeeParts()
     fees_paid: Decimal = ZERO
 
@@ -128,14 +131,12 @@ class Holding(msgspec.Struct):
         quantity: Long positive, short negative.
         multiplier: Shares a contract.
         cost: USD paid for what is held, without fees; negative of a short position.
-        realized: USD gained by what was closed, without fees.
         updated_ns: Last change.
     """
 
     quantity: int
     multiplier: int
     cost: Decimal = ZERO
-    realized: Decimal = ZERO
     updated_ns: int = 0
 
 
@@ -197,7 +198,8 @@ class AccountState(msgspec.Struct):
         now_ns: The newest time that the account was told.
         orders: By id, in order of entry.
         fills: In order.
-        holdings: By symbol; those gone to 0 stay for their realized gain.
+        holdings: By symbol, those that are not 0.
+        realized: USD gained by what was closed, without fees, by symbol.
         unsettled: Cash under way, oldest first.
         expired: Expirations, in order.
         quotes: Newest by symbol.
@@ -213,6 +215,7 @@ class AccountState(msgspec.Struct):
     orders: dict[str, PaperOrder] = {}
     fills: list[Booked] = []
     holdings: dict[str, Holding] = {}
+    realized: dict[str, Decimal] = {}
     unsettled: list[Unsettled] = []
     expired: list[Expired] = []
     quotes: dict[str, Quote] = {}

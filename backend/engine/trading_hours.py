@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.options import OptionContract
@@ -16,6 +16,7 @@ from utils.market_calendar import (
     extended_hours,
     is_session,
     last_trading_session,
+    new_york,
     next_session,
     option_close,
     session,
@@ -62,6 +63,11 @@ def to_time(time_ns: int) -> datetime:
 def day_of(time_ns: int) -> date:
     """Return the day in New York of a time."""
     return to_time(time_ns).astimezone(NEW_YORK).date()
+
+
+def day_end_ns(day: date) -> int:
+    """Return when a day ends in New York."""
+    return to_ns(new_york(day + timedelta(days=1), time(0)))
 
 
 def expiry_ns(contract: OptionContract) -> int:
