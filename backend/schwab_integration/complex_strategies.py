@@ -66,19 +66,20 @@ def _part(leg: Leg) -> _Part:
 
 def _with_stock(stock: Leg, parts: Sequence[_Part]) -> ComplexStrategy | None:
     """Shares with a short call or put of as many contracts, or with both sides of a collar."""
-    held = stock.side is Side.BUY
     if any(part.quantity * 100 != stock.quantity for part in parts):
         return None
-    if len(parts) == 1 and parts[0].bought != held and (parts[0].right == "C") == held:
-        # Opened: shares bought, call sold. Closed: shares sold, call bought back.
+    long = _long(stock.side is Side.BUY, stock.position_effect is not PositionEffect.CLOSING)
+    held = {part.right: _long(part.bought, part.opening) for part in parts}
+    if len(parts) == 1 and held == {"C" if long else "P": False}:
         return ComplexStrategy.COVERED
-    if len(parts) == 1 and parts[0].bought == held and (parts[0].right == "P") != held:
-        return ComplexStrategy.COVERED  # shares sold short, put sold
-    if len(parts) == 2 and {part.right for part in parts} == {"C", "P"}:
-        call, put = sorted(parts, key=lambda part: part.right)
-        if call.bought != held and put.bought == held:
-            return ComplexStrategy.COLLAR_WITH_STOCK
+    if len(parts) == 2 and held == {"C": not long, "P": long}:
+        return ComplexStrategy.COLLAR_WITH_STOCK
     return None
+
+
+def _long(bought: bool, opening: bool) -> bool:
+    """Say whether the position that a leg opens or closes is a long one."""
+    return bought == opening
 
 
 def _two(parts: Sequence[_Part]) -> ComplexStrategy | None:

@@ -171,8 +171,10 @@ def order_of(reported: ReportedOrder, owner: Owner) -> Order:
 
 
 def status_of(reported: ReportedOrder) -> OrderStatus:
-    """Return an order's state; UNKNOWN of a state that nobody documented."""
-    status = STATUS_OF.get(reported.status or WireStatus.NEW, OrderStatus.UNKNOWN)
+    """Return an order's state: NEW of a request, UNKNOWN of a state that nobody documented."""
+    if reported.status is None:
+        return OrderStatus.NEW
+    status = STATUS_OF.get(reported.status, OrderStatus.UNKNOWN)
     filled, quantity = reported.filled_quantity, reported.quantity
     if not filled or status is not OrderStatus.WORKING:
         return status

@@ -82,9 +82,10 @@ def check_price(
     if below == price:
         return
     what = f"{len(legs)} legs together" if len(legs) > 1 else legs[0].symbol
+    nearest = [price_text(near) for near in (below, below + step) if near]
     message = (
         f"{name} {price.normalize():f} is off the tick of {step}: {what} can be priced at "
-        f"{price_text(below)} or {price_text(below + step)}"
+        f"{' or '.join(nearest)}"
     )
     raise DataError(message)
 
