@@ -35,7 +35,7 @@ _DEEPEST: Final = 24
 """Levels of a reply; a bracket within a bracket has about 12."""
 
 _SIXTH: Final = Decimal("0.000001")
-_LARGEST: Final = Decimal(10) ** 12
+_DIGITS: Final = 12
 
 _NO_NUMBER: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 
@@ -178,8 +178,10 @@ def exact(value: Decimal | None, field: str, what: str) -> Decimal:
     Raises:
         BadReply: It is missing, no number, or beyond that.
     """
-    if value is None or not value.is_finite() or abs(value) >= _LARGEST:
+    if value is None or not value.is_finite() or value.adjusted() >= _DIGITS:
         raise bad(what, f"{field} is no amount", field)
+    if value.adjusted() < -_DIGITS:  # arithmetic underflows far below
+        return Decimal(0)
     rounded = value.quantize(_SIXTH)
     return rounded.normalize() + 0 if rounded != rounded.to_integral() else rounded.quantize(1)
 
