@@ -52,6 +52,7 @@ SILENCE_S = 30.0
 ATTACH_S = 15.0
 """So long an owner may take from its lock to its socket."""
 
+_LAST_WORDS_S = 1.0
 _LONGEST_LINE = 16 * 1024 * 1024
 _LONGEST_PATH = 100
 """A Unix socket's path has room for 107 bytes."""
@@ -157,10 +158,15 @@ async def serving(
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task:
+            serving_now.add(task)
+            task.add_done_callback(serving_now.discard)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             await _serve(reader, writer, join, leave)
-        writer.close()
+        await _close(writer)
 
+    serving_now: set[asyncio.Task[None]] = set()
     place.socket.unlink(missing_ok=True)  # of an owner that was killed; the lock is ours
     server = await asyncio.start_unix_server(serve, place.socket, limit=_LONGEST_LINE)
     place.socket.chmod(0o600)
@@ -169,6 +175,22 @@ async def serving(
     finally:
         server.close()
         place.socket.unlink(missing_ok=True)
+        await _finish(serving_now)
+
+
+async def _finish(serving_now: set[asyncio.Task[None]]) -> None:
+    """Let the last words go out, then end whoever is still served."""
+    if serving_now:
+        await asyncio.wait(serving_now, timeout=_LAST_WORDS_S)
+    for task in serving_now:
+        task.cancel()
+    await asyncio.gather(*serving_now, return_exceptions=True)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+        await writer.wait_closed()
 
 
 async def _serve(
@@ -248,7 +270,7 @@ async def attached(place: Place, subscription: Subscription) -> AsyncIterator[St
             if not isinstance(told, Alive):
                 yield told
     finally:
-        writer.close()
+        await _close(writer)
 
 
 async def _line(place: Place, reader: asyncio.StreamReader) -> bytes:

@@ -116,14 +116,14 @@ class SchwabStream:
         running = asyncio.create_task(hub.run())
         try:
             async with serving(place, hub.join, hub.leave):
-                while True:
-                    try:
-                        event = await listener.hear()
-                    except StopAsyncIteration:
-                        return
-                    yield event
+                try:
+                    while True:
+                        yield await listener.hear()
+                except StopAsyncIteration:
+                    return
+                finally:
+                    hub.close(None)  # the others see the end, and one of them takes over
         finally:
-            hub.close(None)  # the other programs see the end, and one of them takes over
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
