@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import TradingError
 from simulator import schwab_facts as facts
+from simulator import trader_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,6 +163,19 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
         help="market-data calls an app, 0 for no limit (%(default)s)",
     )
     parser.add_argument(
+        "--orders-per-minute",
+        type=_registered_limit,
+        default=trader_facts.ORDER_REQUESTS_PER_MINUTE,
+        help="order requests an account as the app was registered, 0 to 120, or none for no limit "
+        "(%(default)s)",
+    )
+    parser.add_argument(
+        "--without-trader-product",
+        dest="trader_product",
+        action="store_false",
+        help="the app may not use the Trader API: every call of it is answered 401",
+    )
+    parser.add_argument(
         "--rotate-refresh-tokens",
         action="store_true",
         help="each refresh gives a new refresh token and ends the old one",
@@ -224,6 +238,15 @@ def _pid(text: str) -> int:
     if pid < 1:
         raise argparse.ArgumentTypeError(f"{pid} is no process")
     return pid
+
+
+def _registered_limit(text: str) -> int | None:
+    if text == "none":
+        return None
+    limit = int(text)
+    if not 0 <= limit <= trader_facts.ORDER_REQUESTS_PER_MINUTE:
+        raise argparse.ArgumentTypeError(f"{text} must be 0 to 120, or none")
+    return limit
 
 
 def _count(text: str) -> int:

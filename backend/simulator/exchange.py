@@ -39,6 +39,7 @@ TICK_S = 1.0
 
 _STEP = timedelta(minutes=1)
 _MOST_STEPS = 30
+_LAST_LOOK = timedelta(seconds=1)  # before the close, for what trades on it
 
 
 class Exchange:
@@ -47,6 +48,7 @@ class Exchange:
     Attributes:
         prices: What the accounts see of the world.
         clock: Market time.
+        seconds: Wall time by a clock that only rises.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class Exchange:
     ) -> None:
         self.prices = Prices(world)
         self.clock = clock
-        self._seconds = seconds
+        self.seconds = seconds
         order_ids = itertools.count(facts.FIRST_ORDER_ID + seed % 1_000_000 * 1000 + 1)
         activity_ids = itertools.count(facts.FIRST_ACTIVITY_ID + seed % 1_000_000 * 1000 + 1)
         self._accounts = {
@@ -94,10 +96,13 @@ class Exchange:
 
     def advance(self) -> None:
         """Move all accounts to the market's present, through the sessions' edges on the way."""
-        for moment in self._moments(self.clock()):
+        for moment, is_edge in self._moments(self.clock()):
             self._now = moment
-            if any(self._needed()):
-                self._see(self._accounts.values())
+            self._see(
+                account
+                for account in self._accounts.values()
+                if account.has_live_orders() or is_edge
+            )
             self._begin_day()
 
     def place(self, account: TradingAccount, form: OrderForm) -> OrderRecord:
@@ -108,7 +113,7 @@ class Exchange:
             OrderRejected: The engine finds the same.
         """
         self._show(account, form)
-        rejection = rejection_of(form, self.prices, self._now)
+        rejection = rejection_of(form)
         record, happened = account.place(form, self._now, nanoseconds(self._now), rejection)
         self._publish(account, happened)
         self._see([account])
@@ -147,7 +152,11 @@ class Exchange:
 
     def order(self, record: OrderRecord) -> dict[str, object]:
         """Return an order as the wire shows it now."""
-        return order_object(record, self.prices, self._now, self._seconds())
+        return order_object(record, self.prices, self._now, self.seconds())
+
+    def value(self, accounts: Iterable[TradingAccount]) -> None:
+        """Show accounts the quotes of what they hold, so that they can say what it is worth."""
+        self._see(accounts)
 
     def subscribe(self, login: str) -> asyncio.Queue[AccountEvent]:
         """Return a queue that gets every event of a user's accounts from now on.
@@ -167,17 +176,24 @@ class Exchange:
         kept = [each for each in self._subscribers[login] if each.queue is not queue]
         self._subscribers[login] = kept
 
-    def _moments(self, now: datetime) -> Iterator[datetime]:
-        """Yield the times to stop at on the way to `now`: sessions' edges, and steps if it pays."""
+    def _moments(self, now: datetime) -> Iterator[tuple[datetime, bool]]:
+        """Yield the times to stop at on the way to `now`, and whether a session's edge is passed.
+
+        Where orders live, these are the edges and minutes, of a long way some of them.
+        """
         if now <= self._now:
-            yield self._now
+            if self._day is None:
+                yield self._now, True
             return
-        stops = set(self._edges(self._now, now))
+        edges = set(self._edges(self._now, now))
+        stops = set(edges)
         if any(account.has_live_orders() for account in self._accounts.values()):
             step = max(_STEP, (now - self._now) / _MOST_STEPS)
             stops |= {self._now + step * place for place in range(1, _MOST_STEPS)}
-        yield from sorted(stop for stop in stops if self._now < stop < now)
-        yield now
+        begin = self._now
+        for stop in sorted(stop for stop in stops if begin < stop < now):
+            yield stop, stop in edges
+        yield now, self._day is None
 
     @staticmethod
     def _edges(begin: datetime, end: datetime) -> Iterator[datetime]:
@@ -185,12 +201,9 @@ class Exchange:
         for session in sessions(first, last):
             yield from extended_hours(session)
             yield session.open
+            yield session.close - _LAST_LOOK
             yield session.close
             yield option_close("SPX", session.day)
-
-    def _needed(self) -> Iterator[str]:
-        for account in self._accounts.values():
-            yield from account.symbols()
 
     def _see(self, accounts: Iterable[TradingAccount]) -> None:
         """Let accounts see the time and the quotes of what they need, until nothing changes."""

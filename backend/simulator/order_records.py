@@ -74,6 +74,8 @@ class OrderRecord:
         reason: Why it was rejected or expired.
         accepted: Whether the broker took it.
         routed: Whether it has been at a venue.
+        opens_ns: Market time from which it may trade; 0 while it waits for a parent.
+        triggered: Whether its stop was touched.
         parent: The order above it; None of the uppermost.
         children: Those below it.
         activities: In order.
@@ -93,6 +95,8 @@ class OrderRecord:
     reason: str = ""
     accepted: bool = False
     routed: bool = False
+    opens_ns: int = 0
+    triggered: bool = False
     parent: OrderRecord | None = None
     children: list[OrderRecord] = field(default_factory=list)
     activities: list[Activity] = field(default_factory=list)

@@ -22,7 +22,7 @@ _DIME = Decimal("0.10")
 _DIME_FROM = Decimal(3)
 
 
-def rejection_of(form: OrderForm, _prices: Prices, _now: datetime) -> str | None:
+def rejection_of(form: OrderForm) -> str | None:
     """Return why the broker rejects an order, in its words; None where it has nothing against it.
 
     What the account's means and rights forbid is the engine's to judge.
@@ -58,6 +58,13 @@ def tick_of(form: OrderForm) -> Decimal:
     if len(form.legs) > 1 or form.price < _DIME_FROM:
         return _NICKEL
     return _DIME
+
+
+def schwab_words(reason: str) -> str:
+    """Return a rejection in Schwab's words where they are known, else as the engine says it."""
+    if "option level" in reason or "option approval" in reason or "may not hold" in reason:
+        return facts.OPTION_LEVEL_REJECTION
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else reason
 
 
 def _off_tick(form: OrderForm) -> str | None:

@@ -1,4 +1,4 @@
-"""Schwab's request limit: so many calls in any 60 wall seconds, counted by app."""
+"""Schwab's request limits: so many calls in any stretch of wall time, counted by a key."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ class RateLimit:
     """A sliding window a key.
 
     Attributes:
-        limit: Calls in any `WINDOW_S` seconds; 0 means no limit.
+        limit: Calls in any `window_s` seconds; 0 means no limit.
+        window_s: Length of the window.
     """
 
-    def __init__(self, limit: int, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, limit: int, monotonic: Callable[[], float], window_s: float = WINDOW_S
+    ) -> None:
         self.limit = limit
+        self.window_s = window_s
         self._monotonic = monotonic
         self._taken: dict[str, deque[float]] = {}
 
@@ -33,9 +37,9 @@ class RateLimit:
             return 0.0
         now = self._monotonic()
         taken = self._taken.setdefault(key, deque())
-        while taken and now - taken[0] >= WINDOW_S:
+        while taken and now - taken[0] >= self.window_s:
             taken.popleft()
         if len(taken) >= self.limit:
-            return WINDOW_S - (now - taken[0])
+            return self.window_s - (now - taken[0])
         taken.append(now)
         return 0.0

@@ -36,7 +36,7 @@ Operation: TypeAlias = "Callable[[Mapping[str, str], Mapping[str, str]], bytes]"
 
 
 class SchwabRoutes:
-    """The routes of Schwab's two services over one world.
+    """The routes of tokens and market data over one world; trading has its own.
 
     Args:
         market_data: The operations.
@@ -79,11 +79,6 @@ class SchwabRoutes:
                 for path, operation in operations.items()
             ),
             Route("/marketdata/v1/{rest:path}", partial(self.market_data, _unknown)),
-            Route(
-                "/trader/v1/{rest:path}",
-                self.trader,
-                methods=["GET", "POST", "PUT", "DELETE"],
-            ),
         ]
 
     @staticmethod
@@ -117,10 +112,6 @@ class SchwabRoutes:
         except Refusal as refusal:
             return _refused(refusal)
         return _json(200, body)
-
-    async def trader(self, _request: Request) -> Response:
-        """Refuse: the demo app has the market data product alone."""
-        return _refused(unauthorized())
 
     def _admit(self, request: Request) -> None:
         app_key = self._desk.app_key_of(request.headers.get("authorization", ""))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
@@ -21,10 +22,11 @@ from starlette.routing import Route
 
 from models.errors import ConfigError
 from simulator import schwab_facts as facts
+from simulator import trader_facts
 from simulator.activity import ExchangeFeed
 from simulator.admin import AdminRoutes
 from simulator.clock import MovableClock, market_clock, parse_start
-from simulator.exchange import Exchange
+from simulator.exchange import TICK_S, Exchange
 from simulator.fault_gate import FaultGate
 from simulator.faults import Faults
 from simulator.login_pages import LoginPages
@@ -37,6 +39,8 @@ from simulator.status import Status
 from simulator.stream_tape import Tape
 from simulator.streamer import Streamer, Surroundings
 from simulator.tls import trust
+from simulator.trader_api import TraderApi
+from simulator.trader_routes import OrderLimits, TraderRoutes
 from simulator.transports import ReachableProtocol
 from utils.clock import wall_clock
 
@@ -78,6 +82,8 @@ class Options:
         auto_approve: Whether a sign-in is approved without showing the pages.
         faults: What goes wrong from the start.
         fault_seed: Of the faults that have a rate.
+        orders_per_minute: Order requests an account, 0 to 120 as registered; None for no limit.
+        trader_product: Whether the app may use the Trader API.
         parent_pid: End when this process is gone; None to stay.
     """
 
@@ -94,6 +100,8 @@ class Options:
     auto_approve: bool = False
     faults: tuple[Fault, ...] = ()
     fault_seed: int = 0
+    orders_per_minute: int | None = trader_facts.ORDER_REQUESTS_PER_MINUTE
+    trader_product: bool = True
     parent_pid: int | None = None
 
 
@@ -170,10 +178,30 @@ class Simulator:
             *admin.routes(),
             *pages.routes(),
             *schwab.routes(),
+            *self._trader().routes(),
             *self.streamer.routes(),
         ]
         application = Starlette(routes=routes, exception_handlers=SchwabRoutes.failure_answers())
         return FaultGate(application, self.faults, self._revoke, wall_clock)
+
+    def _trader(self) -> TraderRoutes:
+        streamer = f"{self.http.replace('http', 'ws', 1)}{STREAMER_PATH}"
+        limits = OrderLimits(
+            self.options.orders_per_minute, trader_facts.ORDER_REQUESTS_PER_DAY, time.monotonic
+        )
+        return TraderRoutes(
+            TraderApi(self.exchange, streamer),
+            self.desk,
+            limits,
+            self.one_at_a_time,
+            entitled=self.options.trader_product,
+        )
+
+    async def _watch_market(self) -> None:
+        """Move the accounts on though nobody asks."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            await anyio.to_thread.run_sync(self.exchange.advance, limiter=self.one_at_a_time)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Event]:
@@ -186,6 +214,7 @@ class Simulator:
         ]
         serving = [asyncio.create_task(server.serve([held])) for server, held in servers]
         streaming = asyncio.create_task(self.streamer.run())
+        watching = asyncio.create_task(self._watch_market())
         for server, _ in servers:
             await server.ready.wait()
         try:
@@ -193,6 +222,7 @@ class Simulator:
                 yield stopped
         finally:
             streaming.cancel()
+            watching.cancel()
             for server, _ in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)

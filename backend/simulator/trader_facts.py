@@ -39,6 +39,8 @@ SHARE_DURATIONS = frozenset({"DAY", "GOOD_TILL_CANCEL", "FILL_OR_KILL"})
 PRICE_DIGITS = 2
 """Most decimals of a price from $1 on; below it `SMALL_PRICE_DIGITS`."""
 SMALL_PRICE_DIGITS = 4
+MOST_LEVELS = 5
+"""How deep orders may hang below each other: TRIGGER, OCO and the rest."""
 MOST_LEGS = 4
 """Option legs of one order at most."""
 
@@ -57,6 +59,7 @@ INVALID_ACCOUNT = "Invalid account number"
 """400, to a plain account number where the hash belongs."""
 UNKNOWN_ACCOUNT = "No account was found for the given account hash"
 """404, to a hash that the user has not, or has not ticked."""
+UNKNOWN_PATH = "Resource not found"
 UNKNOWN_ORDER = "Order not found"
 UNKNOWN_TRANSACTION = "Transaction not found"
 NOT_CANCELABLE = "Order {order_id} cannot be canceled: it is {status}"
@@ -83,8 +86,8 @@ WEEKLY_WARNING = (
 # Accounts
 DAY_TRADING_MULTIPLE = 4
 """`dayTradingBuyingPower` of a margin account: so many times its available funds."""
-STOCK_MARGIN = 0.5
-"""Share of a stock's price that a margin account must have: buying power is twice the funds."""
+STOCK_LEVERAGE = 2
+"""`buyingPower` of a margin account: so many times its available funds, for shares."""
 LOT_SELECTION = "FIFO"
 ACCOUNT_COLORS = ("Green", "Blue")
 MARKET_DATA_PERMISSION = "NP"

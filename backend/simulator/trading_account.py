@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple
+
 from engine.fees import FeeParts, FeeSchedule, FillTerms, product_of
+from engine.ledger import settled_cash
+from engine.margin import shares_maintenance
+from engine.means import cash_rules, claim, cost_prices, held_by_underlying
 from engine.paper import PaperAccount
 from models.order_terms import Mode, OrderStatus
 from models.schwab_order_terms import ExecutionType
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from simulator.order_forms import LegForm, OrderForm
     from simulator.users import AccountSeed
 
+_ZERO = Decimal(0)
 _ENDS = {
     OrderStatus.CANCELED: EventKind.CANCELED,
     OrderStatus.REPLACED: EventKind.REPLACED,
@@ -34,6 +41,7 @@ _ENDS = {
     OrderStatus.DENIED: EventKind.REJECTED,
     OrderStatus.EXPIRED: EventKind.EXPIRED,
 }
+_NOT_YET_ACCEPTED = frozenset({OrderStatus.SUBMITTED, OrderStatus.REJECTED, OrderStatus.DENIED})
 _AT_A_VENUE = frozenset({OrderStatus.WORKING, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
 
 
@@ -113,6 +121,7 @@ class TradingAccount:
         self._activity_ids = activity_ids
         self._seconds = seconds
         self._by_client: dict[str, OrderRecord] = {}
+        self._live: dict[int, OrderRecord] = {}
         self._reserved: deque[int] = deque()
         self.paper = PaperAccount(
             seed.terms, seed.cash, mode=Mode.REHEARSAL, order_ids=self._next_id, fees=self.fees
@@ -133,7 +142,7 @@ class TradingAccount:
 
     def has_live_orders(self) -> bool:
         """Tell whether any order can still change."""
-        return any(not record.status.terminal for record in self.orders.values())
+        return bool(self._live)
 
     def place(
         self, form: OrderForm, now: datetime, now_ns: int, rejection: str | None
@@ -173,7 +182,8 @@ class TradingAccount:
     ) -> tuple[OrderRecord, list[Happening]]:
         """Put another order in the place of one.
 
-        A single order replaces a single one at the engine; anything else is cancelled and placed.
+        A single order takes the old one's place among parent and children; what the old one filled
+        is taken off its quantity. Several orders are placed after the old ones are cancelled.
 
         Raises:
             ValueError: The order is malformed: nothing changed.
@@ -186,7 +196,7 @@ class TradingAccount:
             Happening(each, EventKind.CREATED, now_ns, other_id=each.replaces)
             for each in record.walk()
         ]
-        if old.children or old.parent or record.children:
+        if old.form.is_pair or record.children:
             return record, created + self._cancel_and_place(old, record, now, now_ns)
         self._reserved.append(record.order_id)
         self._by_client[record.client_order_id] = record
@@ -200,6 +210,7 @@ class TradingAccount:
         finally:
             self._reserved.clear()
         old.replaced_by = record.order_id
+        _take_place(old, record)
         self._enter(record)
         return record, created + self.apply(updates)
 
@@ -230,6 +241,36 @@ class TradingAccount:
         """Return what is held, at the newest marks."""
         return [held for held in self.paper.positions() if held.signed_quantity]
 
+    def unsettled(self, now_ns: int) -> Decimal:
+        """Return cash of trades that settle later, USD."""
+        return self.paper.state.cash - settled_cash(self.paper.state, now_ns)
+
+    def settled_quantity(self, position: Position) -> Decimal:
+        """Return what of a holding was there when the day began, short negative."""
+        morning = self.morning.quantities.get(position.symbol, _ZERO)
+        now = position.signed_quantity
+        if morning * now <= 0:
+            return _ZERO
+        return morning if abs(morning) < abs(now) else now
+
+    def requirement_of(self, position: Position) -> Decimal:
+        """Return what a position requires to be kept, USD.
+
+        Options on one underlying require something together: it is told of the first short one.
+        """
+        terms, state = self.seed.terms, self.paper.state
+        if position.symbol == position.underlying:
+            value = position.market_value or position.cost_basis
+            return shares_maintenance(value, cash_rules=cash_rules(terms))
+        held = held_by_underlying(state)[position.underlying]
+        shorts = [
+            symbol for symbol, units in held.items() if units < 0 and len(symbol) == OCC_LENGTH
+        ]
+        if not shorts or min(shorts) != position.symbol:
+            return _ZERO
+        found = claim(state, terms, position.underlying, held, cost_prices(state))
+        return found.requirement.amount
+
     def apply(
         self, updates: Iterable[OrderUpdate], *, client_canceled: bool = False
     ) -> list[Happening]:
@@ -239,17 +280,16 @@ class TradingAccount:
             record = self._record_of(update)
             if record is not None:
                 happened += self._apply(record, update, client_canceled)
-        for record in self.roots():
-            _settle_pair(record)
+        self._look_again()
         return happened
 
     def _apply(
         self, record: OrderRecord, update: OrderUpdate, client_canceled: bool
     ) -> Iterator[Happening]:
         status = update.status
-        if record.status.terminal and record.closed_ns is not None:
+        if record.closed_ns is not None:
             return
-        if not record.accepted and status is not OrderStatus.REJECTED:
+        if not record.accepted and status not in _NOT_YET_ACCEPTED:
             record.accepted = True
             yield Happening(record, EventKind.ACCEPTED, update.time_ns)
         if status in _AT_A_VENUE and not record.routed:
@@ -273,6 +313,18 @@ class TradingAccount:
                 record.replaced_by,
                 client_canceled,
             )
+
+    def _look_again(self) -> None:
+        """Bring what only the engine knows of living orders up to date, and forget ended ones."""
+        for record in list(self._live.values()):
+            if record.form.is_pair:
+                _settle_pair(record)
+            else:
+                kept = self.paper.kept(str(record.order_id))
+                if kept is not None:
+                    record.opens_ns, record.triggered = kept.open_ns, kept.triggered
+            if record.closed_ns is not None:
+                del self._live[record.order_id]
 
     def _take_states(self, updates: Iterable[OrderUpdate]) -> None:
         """Know already which orders a first update of several has ended."""
@@ -340,7 +392,9 @@ class TradingAccount:
                 multiplier,
             )
             part = self.fees.exact(terms, day)
-            total = FeeParts(*(one + other for one, other in zip(total, part, strict=True)))
+            total = FeeParts(
+                *(one + other for one, other in zip(astuple(total), astuple(part), strict=True))
+            )
         return total.rounded()
 
     def _end(self, record: OrderRecord, at: int) -> Activity | None:
@@ -381,6 +435,7 @@ class TradingAccount:
         happened = []
         for each in record.walk():
             each.status, each.reason, each.closed_ns = OrderStatus.REJECTED, reason, now_ns
+            self._live.pop(each.order_id, None)
             happened.append(Happening(each, EventKind.REJECTED, now_ns))
         return happened
 
@@ -408,7 +463,10 @@ class TradingAccount:
 
     def _enter(self, record: OrderRecord) -> None:
         for each in record.walk():
+            if each.order_id in self.orders:
+                continue
             self.orders[each.order_id] = each
+            self._live[each.order_id] = each
             self._by_client[each.client_order_id] = each
 
     def _record_of(self, update: OrderUpdate) -> OrderRecord | None:
@@ -422,12 +480,26 @@ class TradingAccount:
         return self._reserved.popleft() if self._reserved else self._order_ids()
 
 
+def _take_place(old: OrderRecord, new: OrderRecord) -> None:
+    """Hang a replacement where the old order hung, and take off what that one filled."""
+    new.parent, old.parent = old.parent, None
+    if new.parent is not None:
+        twins = new.parent.children
+        new.parent.children = [new if each is old else each for each in twins]
+    new.children, old.children = old.children, []
+    for child in new.children:
+        child.parent = new
+    units = new.form.quantity
+    if old.filled and units:
+        rest = units - old.filled
+        legs = tuple(
+            dataclasses.replace(leg, quantity=leg.quantity * rest / units) for leg in new.form.legs
+        )
+        new.form = dataclasses.replace(new.form, quantity=rest, legs=legs)
+
+
 def _settle_pair(record: OrderRecord) -> None:
     """Give an OCO's node the state that its children have together."""
-    for child in record.children:
-        _settle_pair(child)
-    if not record.form.is_pair or record.closed_ns is not None:
-        return
     states = [child.status for child in record.children]
     ended = all(state.terminal for state in states)
     if ended:
@@ -452,7 +524,7 @@ def _executions(fills: Sequence[Fill]) -> Iterator[list[Fill]]:
 
 
 def _parts_less(parts: FeeParts, before: FeeParts) -> FeeParts:
-    return FeeParts(*(new - old for new, old in zip(parts, before, strict=True)))
+    return FeeParts(*(new - old for new, old in zip(astuple(parts), astuple(before), strict=True)))
 
 
 def _new_york_day(at: int) -> date:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from models.order_terms import OrderStatus
 from models.schwab_order_terms import Duration, WireOrderType, WireStatus
 from simulator import trader_facts as facts
-from simulator.market_prices import NANOSECONDS
-from simulator.order_hours import is_open, next_begin
+from simulator.market_prices import NANOSECONDS, nanoseconds
 from simulator.order_instruments import instrument_id, is_option, ordered
+from simulator.order_rules import schwab_words
 from simulator.order_tickets import effect_of
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def _living_status(record: OrderRecord, now: datetime, seconds: float) -> WireSt
     trigger = record.trigger()
     if trigger is not None and trigger.status is not OrderStatus.FILLED:
         return WireStatus.AWAITING_PARENT_ORDER
-    if not is_open(record.form, now) and record.status is not OrderStatus.PARTIALLY_FILLED:
-        wait = next_begin(record.form, now) - now
-        soon = wait <= timedelta(seconds=facts.QUEUED_BEFORE_OPEN_S)
+    wait_ns = record.opens_ns - nanoseconds(now)
+    if wait_ns > 0:
+        soon = wait_ns <= facts.QUEUED_BEFORE_OPEN_S * NANOSECONDS
         return WireStatus.QUEUED if soon else WireStatus.PENDING_ACTIVATION
     if seconds - record.placed_s < facts.ACKNOWLEDGE_S:
         return WireStatus.PENDING_ACKNOWLEDGEMENT
-    if record.form.order_type in _STOPS and not record.filled:
+    if record.form.order_type in _STOPS and not record.triggered:
         return WireStatus.AWAITING_STOP_CONDITION
     return WireStatus.WORKING
 
@@ -106,7 +106,7 @@ def order_object(
             order_object(child, prices, now, seconds) for child in record.children
         ]
     if record.reason and record.status in {OrderStatus.REJECTED, OrderStatus.DENIED}:
-        shown["statusDescription"] = record.reason
+        shown["statusDescription"] = schwab_words(record.reason)
     return shown
 
 
