@@ -7,6 +7,7 @@ a million over all targets, the gate a few hundred of each.
 import json
 import random
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any, TypeAlias
 
 import pytest
@@ -90,13 +91,13 @@ def spoil_structure(body: bytes, rng: random.Random) -> bytes:
             case 1 if isinstance(container, dict):
                 container[rng.choice(("newField", str(key).upper(), ""))] = container.pop(key)
             case 2 if isinstance(container, list):
-                container.extend([container[key]] * rng.choice((1, 2, 30)))
+                container.extend(deepcopy(container[key]) for _ in range(rng.choice((1, 2, 30))))
             case 3:
-                container[key] = json.loads(json.dumps(other[its_key]))
+                container[key] = deepcopy(other[its_key])
             case 4:
                 container[key] = str(container[key])
             case _:
-                container[key] = rng.choice(VALUES)
+                container[key] = deepcopy(rng.choice(VALUES))
     return json.dumps(document).encode()
 
 
