@@ -130,6 +130,8 @@ def environment_for(
         "SCHWAB_CALLBACK_URL": status.callback_url,
         # Programs of ours see whom they ask, and leave the real account's token alone.
         "SCHWAB_BASE_URL": status.schwab,
+        "POLYGON_BASE_URL": status.polygon,
+        **dict.fromkeys(("POLYGON_API_KEY", "MASSIVE_API_KEY"), status.polygon_key),
         "SCHWAB_TOKEN_FILE": str(token_file.with_name("schwab_token.json")),
     }
     trusting = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")

@@ -31,6 +31,8 @@ from simulator.fault_gate import FaultGate
 from simulator.faults import Faults
 from simulator.login_pages import LoginPages
 from simulator.oauth import App, TokenDesk
+from simulator.polygon.plans import DEMO_KEY
+from simulator.polygon.rest import PolygonRoutes
 from simulator.rate_limit import RateLimit
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
@@ -156,6 +158,8 @@ class Simulator:
             password=self.desk.users[0].password,
             streamer=f"{self.http.replace('http', 'ws', 1)}{STREAMER_PATH}",
             admin_token=self.admin_token,
+            polygon=self.http,
+            polygon_key=DEMO_KEY,
         )
 
     def application(self) -> ASGIApp:
@@ -180,6 +184,7 @@ class Simulator:
             *schwab.routes(),
             *self._trader().routes(),
             *self.streamer.routes(),
+            *self._polygon().routes(),
         ]
         application = Starlette(routes=routes, exception_handlers=SchwabRoutes.failure_answers())
         return FaultGate(application, self.faults, self._revoke, wall_clock)
@@ -196,6 +201,9 @@ class Simulator:
             self.one_at_a_time,
             entitled=self.options.trader_product,
         )
+
+    def _polygon(self) -> PolygonRoutes:
+        return PolygonRoutes(self.world, self.clock, self.one_at_a_time, time.monotonic)
 
     async def _watch_market(self) -> None:
         """Move the accounts on though nobody asks."""

@@ -28,6 +28,8 @@ class Status:
         streamer: Address of the streamer's WebSocket.
         admin_token: For the header `X-Simulator-Admin`, which lets a program ask for faults, move
             the clock, or sign in without the pages; another one in each process.
+        polygon: Base address of Polygon's REST, for programs that can be told one.
+        polygon_key: API key of the largest plan.
     """
 
     http: str
@@ -47,3 +49,5 @@ class Status:
     password: str
     streamer: str
     admin_token: str
+    polygon: str
+    polygon_key: str

@@ -1,0 +1,1 @@
+"""Polygon's (Massive's) services over a simulated world: REST and stream."""
