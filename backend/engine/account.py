@@ -127,6 +127,9 @@ class PaperAccount:
         for order in self.state.orders.values():
             if order.open_ns and not order.status.terminal:
                 self._enlist(order)
+                twin = self._twin_reserve(order)
+                first = order.sibling is None or not self._enlisted(order.sibling)
+                self._reserved += order.reserve if first else max(order.reserve - twin, _ZERO)
         for symbol in self.state.holdings:
             self._watch(symbol)
 
@@ -422,8 +425,8 @@ class PaperAccount:
         if verdict.refusal:
             self._end(order, OrderStatus.REJECTED, verdict.refusal)
             return
-        order.reserve = verdict.reserve
         self._enlist(order)
+        self._hold_back(order, verdict.reserve)
         if now < order.open_ns or (order.order_type in _STOPS):
             self._tell(order, OrderStatus.WAITING)
         else:
@@ -432,11 +435,10 @@ class PaperAccount:
             self._arrive(order)
 
     def _enlist(self, order: PaperOrder) -> None:
-        """Make an order findable: by symbol, underlying and time; hold its reserve back."""
+        """Make an order findable: by symbol, underlying and time."""
         for leg in order.legs:
             self._books.setdefault(leg.symbol, {})[order.number] = order
         self._live.setdefault(order.underlying, {})[order.number] = order
-        self._reserved += order.reserve
         if order.open_ns > self.state.now_ns:
             self._due(order.open_ns, _OPEN, order.number, order.order_id)
         self._due(order.close_ns, _CLOSE, order.number, order.order_id)
@@ -453,17 +455,31 @@ class PaperAccount:
                 orders.pop(order.number, None)
                 if not orders:
                     del self._books[leg.symbol]
-        self._reserved -= order.reserve
-        order.reserve = _ZERO
+        self._hold_back(order, _ZERO)
 
-    def _end(self, order: PaperOrder, status: OrderStatus, reason: str) -> None:
+    def _hold_back(self, order: PaperOrder, amount: Decimal) -> None:
+        """Change the reserve of an order; of a pair the dearer one counts."""
+        twin = self._twin_reserve(order)
+        self._reserved += max(amount, twin) - max(order.reserve, twin)
+        order.reserve = amount
+
+    def _enlisted(self, order_id: str) -> bool:
+        order = self.state.orders[order_id]
+        return order.number in self._live.get(order.underlying, {})
+
+    def _twin_reserve(self, order: PaperOrder) -> Decimal:
+        return self.state.orders[order.sibling].reserve if order.sibling else _ZERO
+
+    def _end(
+        self, order: PaperOrder, status: OrderStatus, reason: str, *, twin: bool = True
+    ) -> None:
         """End an order and what hangs on it: its twin, and what waits for its fill."""
         if order.status.terminal:
             return
         self._delist(order)
         order.reason = reason
         self._tell(order, status)
-        if status in {OrderStatus.CANCELED, OrderStatus.REJECTED}:
+        if twin and status in {OrderStatus.CANCELED, OrderStatus.REJECTED}:
             self._cancel_twin(order)
         for child in order.children:
             waiting = self.state.orders[child]
@@ -472,7 +488,8 @@ class PaperAccount:
     def _cancel_twin(self, order: PaperOrder) -> None:
         if order.sibling:
             twin = self.state.orders[order.sibling]
-            self._end(twin, OrderStatus.CANCELED, "the other order of the pair ended it")
+            reason = "the other order of the pair ended it"
+            self._end(twin, OrderStatus.CANCELED, reason, twin=False)
 
     def _judge(self, order: PaperOrder) -> Verdict:
         """Return whether the account's means allow an order."""
@@ -488,9 +505,7 @@ class PaperAccount:
         """Return the free money; the reserve of an order's twin does not count against it."""
         free = all_claims(self.state, self.terms)[0] - self._reserved
         if order is not None:
-            free += order.reserve
-            if order.sibling:
-                free += self.state.orders[order.sibling].reserve
+            free += max(order.reserve, self._twin_reserve(order))
         return free
 
     def _others(self, order: PaperOrder) -> list[PaperOrder]:
@@ -596,8 +611,7 @@ class PaperAccount:
             self._end_filled(order, fills)
             return
         kept = (order.reserve * (rest - match.units) / rest).quantize(_MILLIONTH)
-        self._reserved -= order.reserve - kept
-        order.reserve = kept
+        self._hold_back(order, kept)
         self._tell(order, OrderStatus.PARTIALLY_FILLED, fills)
         self._cancel_twin(order)
 
