@@ -128,17 +128,32 @@ class SharedRateLimiter:
         """
         waited = 0.0
         while (wait := self.try_acquire(urgent=urgent)) > 0:
-            if waited + wait > self._longest_wait_s:
-                raise RateLimited(
-                    self._sentence(wait),
-                    provider=self._provider,
-                    status=None,
-                    retry_after_s=None if wait == float("inf") else wait,
-                )
-            pause = max(wait, _LEAST_WAIT_S)
-            self._machine.sleep(pause)
-            waited += pause
+            waited += self.pause(wait, waited)
         return waited
+
+    def pause(self, wait: float, waited: float = 0.0) -> float:
+        """Sleep until it is time to ask again.
+
+        Args:
+            wait: What `try_acquire` said.
+            waited: Seconds waited already.
+
+        Returns:
+            Seconds slept.
+
+        Raises:
+            RateLimited: Together they are longer than the longest wait.
+        """
+        if waited + wait > self._longest_wait_s:
+            raise RateLimited(
+                self._sentence(wait),
+                provider=self._provider,
+                status=None,
+                retry_after_s=None if wait == float("inf") else wait,
+            )
+        slept = max(wait, _LEAST_WAIT_S)
+        self._machine.sleep(slept)
+        return slept
 
     def try_acquire(self, *, urgent: bool = False) -> float:
         """Take a turn if there is one now.

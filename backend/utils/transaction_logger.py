@@ -417,7 +417,7 @@ class TransactionLogger(Generic[R]):
             os.ftruncate(self._file, self._size)  # best effort: what was not finished never was
         except OSError as second:
             _log.warning("the journal %s keeps a torn end: %s", self.path, second.strerror)
-        message = f"the journal {self.path} cannot be written: {self._broken}; nothing was sent"
+        message = f"the journal {self.path} cannot be written: {self._broken}"
         return StoreError(message)
 
     def _mark(self) -> None:

@@ -1,0 +1,338 @@
+"""Schwab as the house's `Broker`: one account, every order at most once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from models.errors import BadReply, OrderUnknown, TradingError
+from models.events import Event, OrderUpdate
+from models.journal import Record
+from models.order_groups import OrderTicket, orders_of
+from models.order_terms import Mode, OrderStatus
+from models.trading import (
+    AccountTerms,
+    Balances,
+    Order,
+    OrderPreview,
+    Position,
+    Trade,
+)
+from schwab_integration.account_rules import check_account, closes
+from schwab_integration.order_desk import MARGIN, DeskTime, OrderDesk
+from schwab_integration.order_news import ns_of, number, rejected, updates_of
+from schwab_integration.orders import to_wire
+from schwab_integration.parse_accounts import balances_of, holdings_of
+from schwab_integration.parse_orders import Owner, fills_of, order_of, orders_within
+from schwab_integration.parse_preview import preview_of
+from schwab_integration.trader import SchwabTrader
+from schwab_integration.trader_replies import ReportedOrder
+from utils.shared_limit import SharedRateLimiter
+from utils.transaction_logger import TransactionLogger
+
+EXTERNAL: Final = "external"
+"""Strategy of orders that are not ours: shown, never touched."""
+
+_LONGEST_LIFE: Final = timedelta(days=185)
+"""How long a GOOD_TILL_CANCEL order may stand before it fills (about six months)."""
+
+_CANCEL_TRIES: Final = 2
+"""Cancelling twice is the same as once, so a lost answer may be repeated once."""
+
+Updates = Callable[[], AsyncIterator[OrderUpdate]]
+"""Opens the account's stream of updates."""
+
+
+class SchwabBroker:
+    """One account at Schwab, or at a simulator that speaks like it. Threads may share it.
+
+    An order leaves at most once; see `order_desk` and `settlement`. `submit` returns what Schwab
+    said, or raises `OrderUnknown` where its answer was lost: then `settle`, `poll` or `listen`
+    bring the outcome as an update, and `questions` what only a person can say (`resolve`). Orders
+    that are not ours are listed under the strategy "external", and neither cancelled nor replaced.
+
+    Args:
+        trader: Speaks to Schwab, without a limiter for orders of its own.
+        terms: What the account may do.
+        journal: The account's journal.
+        mode: LIVE, or REHEARSAL at the simulator.
+        limiter: Of the account's order requests (`limits.order_limiter`); None does not limit.
+        times: Clocks.
+        updates: The account's stream; polls alone without one.
+        poll_every_s: How often `listen` polls.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a part that others hand in
+        self,
+        trader: SchwabTrader,
+        terms: AccountTerms,
+        journal: TransactionLogger[Record],
+        *,
+        mode: Mode,
+        limiter: SharedRateLimiter | None = None,
+        times: DeskTime | None = None,
+        updates: Updates | None = None,
+        poll_every_s: float = 5.0,
+    ) -> None:
+        self._trader = trader
+        self._terms = terms
+        self._mode = mode
+        self._limiter = limiter
+        self._times = times or DeskTime()
+        self._updates = updates
+        self._poll_every_s = poll_every_s
+        self._desk = OrderDesk(
+            trader, terms.account_id, journal, mode=mode, limiter=limiter, times=self._times
+        )
+
+    @property
+    def account_id(self) -> str:
+        """Hash of the account."""
+        return self._terms.account_id
+
+    def submit(self, ticket: OrderTicket) -> list[OrderUpdate]:
+        """Send an order, or several that hang together, once, and return what is known at once.
+
+        Raises:
+            RiskDenied: The account may not trade it, the client order id was used before, or an
+                equal order is not settled yet: nothing was sent.
+            DataError: Schwab would refuse it: nothing was sent.
+            StoreError: The journal cannot be written.
+            OrderRejected: Schwab refuses it.
+            OrderUnknown: Schwab's answer was lost: it is looked up, never sent again.
+            TradingError: It certainly did not arrive.
+        """
+        self._check_accounts(ticket)
+        check_account(ticket, self._terms, self._held)
+        return self._desk.send(ticket, urgent=closes(ticket))
+
+    def cancel(self, order_id: str) -> list[OrderUpdate]:
+        """Ask to cancel an order of ours; it may still fill until an update says CANCELED.
+
+        Raises:
+            OrderRejected: It is not ours, or over already.
+            OrderUnknown: Whether it is being cancelled cannot be told: ask again.
+            TradingError: The request did not arrive.
+        """
+        self._own(order_id)
+        for left in reversed(range(_CANCEL_TRIES)):
+            if self._limiter:
+                self._limiter.acquire(urgent=True)
+            try:
+                self._trader.cancel(self.account_id, number(order_id))
+                break
+            except OrderUnknown:
+                state = self._looked_at(order_id)
+                if state in {OrderStatus.CANCELED, OrderStatus.PENDING_CANCEL}:
+                    break
+                if left == 0:
+                    raise
+        return self._after_cancel(order_id)
+
+    def replace(self, order_id: str, order: Order) -> list[OrderUpdate]:
+        """Put another order in the place of one of ours; sent once, as `submit`.
+
+        Raises:
+            OrderRejected: The old order is not ours, or Schwab refuses: it stands as it was.
+            TradingError: As `submit`.
+        """
+        self._own(order_id)
+        self._check_accounts(order)
+        check_account(order, self._terms, self._held)
+        updates = self._desk.send(order, urgent=closes(order), replaces=order_id)
+        with suppress(TradingError):  # the next poll tells it as well
+            updates += self._desk.see([self._trader.order(self.account_id, number(order_id))])
+        return updates
+
+    def preview(self, ticket: OrderTicket) -> OrderPreview:
+        """Return what Schwab would make of an order, which is not placed."""
+        wire = to_wire(ticket)
+        if self._limiter:
+            self._limiter.acquire()
+        return preview_of(self._trader.preview(self.account_id, wire))
+
+    def observe(self, event: Event) -> list[OrderUpdate]:  # noqa: ARG002 - the port's
+        """Return nothing: the real market does not need to be shown."""
+        return []
+
+    def orders(self, since: datetime) -> Sequence[Order]:
+        """Return the orders entered since then, each in its newest state, oldest first.
+
+        Those of kinds that the house does not know (funds) are left out. Ours have their client
+        order ids; the others are named after Schwab's and belong to the strategy "external".
+        """
+        now = self._times.clock()
+        listed = self._trader.orders(self.account_id, since, max(since, now) + MARGIN)
+        self._desk.see(listed)
+        found = []
+        for reported in (one for root in listed for one in orders_within(root)):
+            with suppress(BadReply):
+                found.append(order_of(reported, self._owner()))
+        return sorted(found, key=lambda order: (order.created_at, order.order_id or ""))
+
+    def fills(self, since: datetime) -> Sequence[Trade]:
+        """Return the fills since then, oldest first, each execution once.
+
+        Orders may stand for half a year before they fill, so that long is looked back. Fees are
+        not in the order list: they come with the transactions.
+        """
+        now = self._times.clock()
+        start = min(since, now) - _LONGEST_LIFE
+        listed = self._trader.orders(self.account_id, start, now + MARGIN)
+        self._desk.see(listed)
+        found: dict[str, Trade] = {}
+        for root in listed:
+            with suppress(BadReply):
+                found |= {fill.execution_id: fill for fill in fills_of(root, self._owner())}
+        recent = [fill for fill in found.values() if fill.ts >= since]
+        return sorted(recent, key=lambda fill: (fill.ts, fill.execution_id))
+
+    def positions(self) -> Sequence[Position]:
+        """Return what the account holds."""
+        account = self._trader.account(self.account_id, positions=True)
+        at = self._times.clock()
+        held = holdings_of(account, account_id=self.account_id, mode=self._mode, at=at)
+        return held.positions
+
+    def balances(self) -> Balances:
+        """Return the account's balances."""
+        account = self._trader.account(self.account_id, positions=False)
+        at = self._times.clock()
+        return balances_of(account, account_id=self.account_id, mode=self._mode, at=at)
+
+    def settle(self) -> list[OrderUpdate]:
+        """Look up orders whose answer was lost, where it is time to, and return what is new."""
+        return self._desk.settle()
+
+    def poll(self) -> list[OrderUpdate]:
+        """Ask for the state of all our orders that are not over, and return what is new.
+
+        Raises:
+            TradingError: Schwab does not answer.
+        """
+        updates = self._desk.settle()
+        working = [
+            state.order
+            for state in list(self._desk.book.orders.values())
+            if state.order.order_id is not None and not state.order.status.terminal
+        ]
+        if working:
+            start = min(order.created_at for order in working) - MARGIN
+            end = self._times.clock() + MARGIN
+            updates += self._desk.see(self._trader.orders(self.account_id, start, end))
+        return updates
+
+    def questions(self) -> dict[str, str]:
+        """Return client order id -> what a person has to say about an order that is unknown."""
+        return self._desk.questions()
+
+    def resolve(self, client_order_id: str, order_id: str | None) -> list[OrderUpdate]:
+        """Take a person's word for an order that no rule settles; see `OrderDesk.resolve`."""
+        return self._desk.resolve(client_order_id, order_id)
+
+    async def listen(self) -> AsyncIterator[OrderUpdate]:
+        """Yield updates from the stream and from polls, each piece of news once.
+
+        A poll that fails is tried again at the next turn; the stream's own end ends nothing, since
+        polls tell the same a little later.
+        """
+        queue: asyncio.Queue[OrderUpdate] = asyncio.Queue()
+        tasks = [asyncio.create_task(self._keep_polling(queue))]
+        if self._updates:
+            tasks.append(asyncio.create_task(self._keep_hearing(self._updates(), queue)))
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_polling(self, queue: asyncio.Queue[OrderUpdate]) -> None:
+        polled = float("-inf")
+        while True:
+            now = self._times.monotonic()
+            look = self._desk.next_look_s()
+            if now - polled >= self._poll_every_s:
+                polled, ask = now, self.poll
+            elif look is not None and look <= 0:
+                ask = self.settle
+            else:
+                left = self._poll_every_s - (now - polled)
+                await asyncio.sleep(max(0.01, min(left, look if look is not None else left)))
+                continue
+            with suppress(TradingError):
+                for update in await asyncio.to_thread(ask):
+                    queue.put_nowait(update)
+
+    async def _keep_hearing(
+        self, source: AsyncIterator[OrderUpdate], queue: asyncio.Queue[OrderUpdate]
+    ) -> None:
+        async for update in source:
+            for new in await asyncio.to_thread(self._desk.hear, update):
+                queue.put_nowait(new)
+                if update.fills:  # the list names their executions
+                    with suppress(TradingError):
+                        for more in await asyncio.to_thread(self._see, update.order_id or ""):
+                            queue.put_nowait(more)
+
+    def _see(self, order_id: str) -> list[OrderUpdate]:
+        return self._desk.see([self._trader.order(self.account_id, number(order_id))])
+
+    def _own(self, order_id: str) -> str:
+        """Return the client order id of an order of ours.
+
+        Raises:
+            OrderRejected: It is not ours.
+        """
+        client_order_id = self._desk.book.owners.get(order_id)
+        if client_order_id is None:
+            raise rejected(f"the order {order_id} is not one of ours: it is left alone")
+        return client_order_id
+
+    def _check_accounts(self, ticket: OrderTicket) -> None:
+        for order in orders_of(ticket):
+            if order.account_id != self.account_id:
+                raise rejected(f"the order {order.client_order_id} is for another account")
+
+    def _held(self) -> dict[str, Decimal]:
+        return {one.symbol: one.signed_quantity for one in self.positions()}
+
+    def _looked_at(self, order_id: str) -> OrderStatus | None:
+        """Return an order's state, or None where Schwab does not answer."""
+        try:
+            return order_of(
+                self._trader.order(self.account_id, number(order_id)), self._owner()
+            ).status
+        except TradingError:
+            return None
+
+    def _after_cancel(self, order_id: str) -> list[OrderUpdate]:
+        """Return what is known of an order whose cancel was taken."""
+        try:
+            reported = self._trader.order(self.account_id, number(order_id))
+        except TradingError:
+            return []
+        owners = self._desk.book.owners
+        self._desk.see([reported])
+        return updates_of(
+            reported,
+            owners,
+            account_id=self.account_id,
+            mode=self._mode,
+            now_ns=ns_of(self._times.clock()),
+        )
+
+    def _owner(self) -> Owner:
+        owners, book = self._desk.book.owners, self._desk.book
+
+        def name(reported: ReportedOrder) -> str:
+            return owners.get(str(reported.order_id), f"schwab-{reported.order_id}")
+
+        def strategy(reported: ReportedOrder) -> str:
+            own = owners.get(str(reported.order_id))
+            return book.orders[own].order.strategy if own in book.orders else EXTERNAL
+
+        return Owner(self.account_id, self._mode, name, strategy)
