@@ -9,9 +9,9 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -22,14 +22,12 @@ from models.errors import (
     NotEntitled,
     NotFound,
     OrderUnknown,
-    ProviderError,
     Unavailable,
 )
 from models.schwab_order_terms import (
     ALL_ORDER_DAYS,
     MOST_ORDERS,
     MOST_TRANSACTIONS,
-    ORDER_DAYS,
     TransactionType,
     WireStatus,
 )
@@ -56,16 +54,20 @@ from schwab_integration.trader_replies import (
     Transaction,
     UserPreference,
 )
+from schwab_integration.trader_windows import (
+    check_window,
+    oldest_first,
+    order_params,
+    whole,
+    wire_time,
+)
 from utils.clock import Clock, wall_clock
 from utils.http import HttpSession, Params, Patience, Reply, Request, Service
-from utils.rate_limit import RateLimiter
+from utils.rate_limit import Limiter, RateLimiter
 
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "/trader/v1"
-_SHORTEST: Final = timedelta(seconds=1)
-"""Entered times have no parts of a second: a window as short as this cannot be halved."""
-
 _LOCATION: Final = re.compile(r"/orders/([0-9]{1,18})/?$")
 
 T = TypeVar("T")
@@ -100,8 +102,8 @@ class SchwabTrader:
         settings: SchwabSettings,
         *,
         auth: SchwabAuth | None = None,
-        limiter: RateLimiter | None = None,
-        order_limiter: RateLimiter | None = None,
+        limiter: Limiter | None = None,
+        order_limiter: Limiter | None = None,
         patience: Patience | None = None,
         clock: Clock = wall_clock,
     ) -> None:
@@ -165,7 +167,7 @@ class SchwabTrader:
             entered_from: Aware.
             entered_to: Aware.
             status: Only orders in this state.
-            most: Only so many, of one request that takes up to a year.
+            most: Only the newest so many.
 
         Raises:
             NotFound: Schwab does not know the hash.
@@ -175,10 +177,10 @@ class SchwabTrader:
         what = f"the orders of {_account(account_hash)}"
 
         def ask(start: datetime, end: datetime) -> list[ReportedOrder]:
-            params = _window("EnteredTime", start, end, most or MOST_ORDERS, status)
+            params = order_params(start, end, _page(most), status)
             return self._noticed(parse_orders(self._get(path, what, params)))
 
-        return _sorted(_whole(ask, entered_from, entered_to, most))
+        return _newest(whole(ask, entered_from, entered_to, _few(most)), most)
 
     def all_orders(
         self,
@@ -196,25 +198,25 @@ class SchwabTrader:
             entered_from: Aware.
             entered_to: Aware.
             status: Only orders in this state.
-            most: Only so many (of each account, beyond 60 days).
+            most: Only the newest so many.
 
         Raises:
             DataError: The times are naive or the wrong way round.
         """
-        _check_window(entered_from, entered_to)
+        check_window(entered_from, entered_to)
         if entered_from < self._clock() - timedelta(days=ALL_ORDER_DAYS) + timedelta(minutes=1):
             hashes = [numbered.hash_value for numbered in self.account_numbers()]
             lists = [
                 self.orders(one, entered_from, entered_to, status=status, most=most)
                 for one in hashes
             ]
-            return _sorted([order for listed in lists for order in listed])
+            return _newest([order for listed in lists for order in listed], most)
 
         def ask(start: datetime, end: datetime) -> list[ReportedOrder]:
-            params = _window("EnteredTime", start, end, most or MOST_ORDERS, status)
+            params = order_params(start, end, _page(most), status)
             return self._noticed(parse_orders(self._get("/orders", "all orders", params)))
 
-        return _sorted(_whole(ask, entered_from, entered_to, most))
+        return _newest(whole(ask, entered_from, entered_to, _few(most)), most)
 
     def order(self, account_hash: str, order_id: int) -> ReportedOrder:
         """Return one order in its newest state.
@@ -312,7 +314,7 @@ class SchwabTrader:
             times = {"startDate": wire_time(first), "endDate": wire_time(last, up=True)}
             return self._noticed(parse_transactions(self._get(path, what, times | named)))
 
-        found = _whole(ask, start, end, None, most=MOST_TRANSACTIONS)
+        found = whole(ask, start, end, None, most=MOST_TRANSACTIONS)
         once = {(one.activity_id, one.type): one for one in found}
         return sorted(once.values(), key=lambda one: (one.time or "", one.activity_id))
 
@@ -386,17 +388,6 @@ class SchwabTrader:
         return reply.value
 
 
-def wire_time(time: datetime, *, up: bool = False) -> str:
-    """Return a time as the API wants it, `2024-03-29T00:00:00.000Z`.
-
-    Args:
-        time: Aware.
-        up: Round parts of a millisecond up instead of down.
-    """
-    rounded = time.astimezone(UTC) + timedelta(microseconds=999 if up else 0)
-    return rounded.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _sent(session: HttpSession, request: Request, token: str) -> Reply:
     identity = {"authorization": f"Bearer {token}", "accept": "application/json"}
     given = replace(request, headers={**request.headers, **identity})
@@ -411,75 +402,19 @@ def _sent(session: HttpSession, request: Request, token: str) -> Reply:
         raise OrderUnknown(message) from None
 
 
-def _whole(
-    ask: Callable[[datetime, datetime], list[T]],
-    start: datetime,
-    end: datetime,
-    wanted: int | None,
-    *,
-    most: int = MOST_ORDERS,
-) -> list[T]:
-    """Return what all pieces of a window hold; a piece as full as a reply can be is halved.
-
-    Raises:
-        DataError: The times are naive or the wrong way round.
-        ProviderError: One second holds more than a reply can.
-    """
-    _check_window(start, end)
-    longest = timedelta(days=ORDER_DAYS)
-    found: list[T] = []
-    pieces = []
-    while end - start > longest:
-        pieces.append((start, start + longest))
-        start += longest
-    pieces.append((start, end))
-    while pieces:
-        first, last = pieces.pop(0)
-        reply = ask(first, last)
-        if wanted is not None or len(reply) < most:
-            found += reply
-        elif last - first <= _SHORTEST:
-            message = f"schwab has more than {most} entries in the second of {wire_time(first)}"
-            raise ProviderError(message, provider=PROVIDER)
-        else:
-            middle = first + (last - first) / 2
-            pieces[:0] = [(first, middle), (middle, last)]
-    return found
+def _page(most: int | None) -> int:
+    """Return how many orders to ask for at once."""
+    return MOST_ORDERS if most is None else min(most, MOST_ORDERS)
 
 
-def _check_window(start: datetime, end: datetime) -> None:
-    if start.tzinfo is None or end.tzinfo is None:
-        message = "times of orders and transactions need a time zone: give aware datetimes"
-        raise DataError(message)
-    if start > end:
-        message = f"the window ends before it starts: {start.isoformat()} to {end.isoformat()}"
-        raise DataError(message)
+def _few(most: int | None) -> int | None:
+    """Return `most` where one reply can hold it: else nothing may be cut off."""
+    return most if most is not None and most < MOST_ORDERS else None
 
 
-def _sorted(orders: list[ReportedOrder]) -> list[ReportedOrder]:
-    """Return orders oldest first, each once: pieces of a window share their edge."""
-    once = {
-        (order.order_id, n if order.order_id is None else 0): order
-        for n, order in enumerate(orders)
-    }
-    return sorted(once.values(), key=lambda order: (order.entered_time or "", order.order_id or 0))
-
-
-def _window(
-    name: str, start: datetime, end: datetime, most: int, status: WireStatus | str | None
-) -> dict[str, str]:
-    if status is not None and status not in WireStatus.__members__:
-        message = f"{status!r} is no state of an order: {', '.join(WireStatus)}"
-        raise DataError(message)
-    if most < 1:
-        message = f"the number of orders wanted is 1 or more, not {most}"
-        raise DataError(message)
-    params = {
-        f"from{name}": wire_time(start),
-        f"to{name}": wire_time(end, up=True),
-        "maxResults": str(most),
-    }
-    return params | ({"status": str(status)} if status else {})
+def _newest(orders: list[ReportedOrder], most: int | None) -> list[ReportedOrder]:
+    listed = oldest_first(orders)
+    return listed if most is None else listed[-most:]
 
 
 def _placed(reply: Reply) -> PlacedOrder:

@@ -30,7 +30,8 @@ from schwab_integration.auth import SchwabAuth
 from schwab_integration.config import SchwabSettings
 from schwab_integration.orders import WireOrder, to_wire
 from schwab_integration.token_store import Token, TokenStore
-from schwab_integration.trader import SchwabTrader, wire_time
+from schwab_integration.trader import SchwabTrader
+from schwab_integration.trader_windows import wire_time
 from utils.http import Patience
 from utils.rate_limit import RateLimiter
 
@@ -429,8 +430,14 @@ def test_no_order_is_cut_off(serve: Any, answer: Any, trade: Any) -> None:
 
 def test_only_as_many_as_wanted(serve: Any, answer: Any, trade: Any) -> None:
     server = serve(shop(answer, [(START + timedelta(seconds=n), n) for n in range(50)]))
-    assert len(trade(server.url).orders(HASH, START, END, most=10)) == 10
+    trader = trade(server.url)
+    newest = list(range(40, 50))
+    assert [order.order_id for order in trader.orders(HASH, START, END, most=10)] == newest
     assert len(server.received) == 1
+    long_ago = NOW - timedelta(days=800)
+    found = trader.orders(HASH, long_ago, END, most=10)
+    assert [order.order_id for order in found] == newest
+    assert len(trader.orders(HASH, START, END, most=5_000)) == 50
 
 
 def test_a_second_that_holds_too_much_is_said(serve: Any, answer: Any, trade: Any) -> None:
