@@ -29,6 +29,8 @@ STATUS = Status(
     password="demo-password",
     streamer="ws://127.0.0.1:8700/ws",
     admin_token="admin",
+    polygon="http://127.0.0.1:8700",
+    polygon_key="key",
 )
 
 
