@@ -84,7 +84,12 @@ def surplus(frame: bytes, batches: list[Batch]) -> bool:
 
 def audit(frame: bytes, misfits: Misfits) -> None:
     """Count the unknown fields of a frame that decoded well otherwise."""
-    for batch in msgspec.json.decode(frame)["data"]:
+    try:
+        wire = msgspec.json.decode(frame.decode(errors="replace"))
+    except (msgspec.DecodeError, RecursionError):
+        misfits.frames += 1  # what the typed decoder skipped is broken
+        return
+    for batch in wire["data"]:
         service = Service(batch["service"])
         if service in LEVEL_ONE:
             known = _TYPE_OF[service]
@@ -162,18 +167,11 @@ def _item(service: Service, wire: Any, misfits: Misfits) -> dict[str, Any] | Non
     for name, value in wire.items():
         if name not in known:
             tally(misfits.fields, f"{service}.{name}")
-        elif _fits(value, known[name]):
-            item[name] = value
         elif service is Service.ACCT_ACTIVITY and name == "3":
-            item[name] = value  # an object instead of text: stream_activity reads both
+            item[name] = value  # perhaps an object instead of text: stream_activity reads both
         else:
-            tally(misfits.values, f"{service}.{name}")
+            try:
+                item[name] = msgspec.convert(value, known[name])
+            except (msgspec.ValidationError, OverflowError):
+                tally(misfits.values, f"{service}.{name}")
     return item
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    try:
-        msgspec.convert(value, kind)
-    except (msgspec.ValidationError, OverflowError):
-        return False
-    return True
