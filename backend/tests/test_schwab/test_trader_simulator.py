@@ -18,8 +18,17 @@ from pydantic import SecretStr
 from models import spreads
 from models.errors import NotFound, OrderRejected
 from models.order_groups import OrderTicket
-from models.order_terms import AccountKind, Mode, OrderStatus, Side, TimeInForce
+from models.order_terms import (
+    AccountKind,
+    Mode,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    TrailUnit,
+)
 from models.spreads import Terms
+from models.trading import Order, Trail
 from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
@@ -196,6 +205,37 @@ def test_each_spread_is_read_as_it_was_sent(
         assert reported.complex_order_strategy_type == to_wire(order).complex_order_strategy_type
         preview = preview_of(trader.preview(mine, to_wire(order)))
         assert preview.commission > 0
+
+
+TYPES: dict[OrderType, dict[str, Any]] = {
+    OrderType.LIMIT: {"limit_price": Decimal("100.25")},
+    OrderType.STOP: {"stop_price": Decimal(5000)},
+    OrderType.STOP_LIMIT: {"stop_price": Decimal(5000), "limit_price": Decimal(5010)},
+    OrderType.TRAILING_STOP: {"trail": Trail(offset=Decimal(20), unit=TrailUnit.PERCENT)},
+    OrderType.TRAILING_STOP_LIMIT: {
+        "trail": Trail(offset=Decimal("2.50"), limit_offset=Decimal("0.25"))
+    },
+    OrderType.MARKET_ON_CLOSE: {},
+    OrderType.LIMIT_ON_CLOSE: {"limit_price": Decimal("100.25")},
+}
+
+
+@pytest.mark.parametrize("order_type", TYPES)
+def test_each_type_is_read_as_it_was_sent(
+    trader: SchwabTrader, hashes: dict[str, str], order_type: OrderType
+) -> None:
+    mine = hashes["MARGIN"]
+    order = Order(
+        **terms(mine).model_dump(),
+        legs=(spreads.leg("QQQ", Side.BUY),),
+        order_type=order_type,
+        quantity=Decimal(2),
+        **TYPES[order_type],
+    )
+    read = order_of(placed(trader, mine, order), owner(mine))
+    for name in ("legs", "order_type", "limit_price", "stop_price", "trail", "quantity"):
+        assert getattr(read, name) == getattr(order, name), name
+    assert not read.status.terminal
 
 
 def test_a_bracket_and_a_pair(
