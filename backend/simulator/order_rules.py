@@ -64,7 +64,9 @@ def schwab_words(reason: str) -> str:
     """Return a rejection in Schwab's words where they are known, else as the engine says it."""
     if "option level" in reason or "option approval" in reason or "may not hold" in reason:
         return facts.OPTION_LEVEL_REJECTION
-    return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else reason
+    if not reason or reason.startswith('"'):
+        return reason
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}."
 
 
 def _off_tick(form: OrderForm) -> str | None:
