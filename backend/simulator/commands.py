@@ -70,7 +70,7 @@ def _exec(arguments: list[str]) -> int:
         from simulator.launch import run_against, run_with_own  # noqa: PLC0415 - as above
 
         if parsed.url:
-            return run_against(parsed.url, command)
+            return run_against(parsed.url, command, by_proxy=parsed.proxy)
         return run_with_own(_options(parsed), command)
 
     return _in_one_sentence(run)
@@ -92,6 +92,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     given = {name: value for name, value in vars(parsed).items() if name != "url"}
     if "login_page" in given:
         given["auto_approve"] = not given.pop("login_page")
+        given["proxy_port"] = 0 if given.pop("proxy") else None
     given["faults"] = tuple(parsed.faults)
     given["callbacks"] = tuple(parsed.callbacks)
     given["world"] = parsed.world or ("recorded" if parsed.data else "generated")
@@ -107,6 +108,12 @@ def _server_parser() -> argparse.ArgumentParser:
         "python -m simulator exec -- python script.py",
     )
     _add_options(parser, port=_DEFAULT_PORT)
+    parser.add_argument(
+        "--proxy-port",
+        type=_port,
+        help="of an HTTP CONNECT listener for programs in other languages, 0 for any free one "
+        "(default: none)",
+    )
     parser.add_argument(
         "--auto-approve",
         action="store_true",
@@ -124,6 +131,12 @@ def _exec_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--url", help="of a running simulator; else one is started for the program")
     _add_options(parser, port=0)
+    parser.add_argument(
+        "--proxy",
+        action="store_true",
+        help="lead the program by HTTPS_PROXY, whatever language it is in; it then reaches no other "
+        "host at all",
+    )
     parser.add_argument(
         "--login-page",
         action="store_true",

@@ -23,7 +23,7 @@ import msgspec
 
 from models.errors import ConfigError
 from simulator.admin import HEADER as ADMIN_HEADER
-from simulator.hosts import POLYGON_HOSTS, SCHWAB_HOSTS
+from simulator.hosts import REAL_HOSTS
 from simulator.signals import stop_signals
 from simulator.status import Status
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from simulator.server import Options
 
 REDIRECT = Path(__file__).parent / "redirect"
-"""Holds `sitecustomize.py` and nothing else."""
+"""Holds `sitecustomize.py` and what it imports, and nothing else."""
 
 _ASK_TIMEOUT_S = 10
 _NOT_FOUND = 127
@@ -63,37 +63,46 @@ async def _run_with_own(options: Options, command: Sequence[str]) -> int:
 
     simulator = Simulator(options)
     async with simulator.running() as stopped:
-        return await _run(simulator.status(), command, stopped)
+        return await _run(
+            simulator.status(), command, stopped, by_proxy=options.proxy_port is not None
+        )
 
 
-def run_against(url: str, command: Sequence[str]) -> int:
+def run_against(url: str, command: Sequence[str], *, by_proxy: bool = False) -> int:
     """Run a program against a running simulator.
 
     Args:
         url: Its HTTP address.
         command: Program and arguments.
+        by_proxy: Whether to lead the program by the simulator's CONNECT listener.
 
     Returns:
         As `run_with_own`.
 
     Raises:
-        ConfigError: No simulator answers there.
+        ConfigError: No simulator answers there, or it has no such listener.
     """
-    return asyncio.run(_run_against(ask_status(url), command))
+    status = ask_status(url)
+    if by_proxy and not status.proxy:
+        raise ConfigError(f"The simulator at {url} has no proxy: start it with --proxy-port 0.")
+    return asyncio.run(_run_against(status, command, by_proxy=by_proxy))
 
 
-async def _run_against(status: Status, command: Sequence[str]) -> int:
+async def _run_against(status: Status, command: Sequence[str], *, by_proxy: bool) -> int:
     with stop_signals() as stopped:
-        return await _run(status, command, stopped)
+        return await _run(status, command, stopped, by_proxy=by_proxy)
 
 
-async def _run(status: Status, command: Sequence[str], stopped: asyncio.Event) -> int:
+async def _run(
+    status: Status, command: Sequence[str], stopped: asyncio.Event, *, by_proxy: bool
+) -> int:
     """Run a program until it ends or we are told to stop."""
     with tempfile.TemporaryDirectory(prefix="simulator-") as folder:
         token_file = await asyncio.to_thread(write_token, status, Path(folder))
         try:
             child = await asyncio.create_subprocess_exec(
-                *command, env=environment_for(status, token_file, os.environ)
+                *command,
+                env=environment_for(status, token_file, os.environ, by_proxy=by_proxy),
             )
         except OSError as error:
             return _not_started(command, error)
@@ -101,7 +110,7 @@ async def _run(status: Status, command: Sequence[str], stopped: asyncio.Event) -
 
 
 def environment_for(
-    status: Status, token_file: Path, inherited: Mapping[str, str]
+    status: Status, token_file: Path, inherited: Mapping[str, str], *, by_proxy: bool = False
 ) -> dict[str, str]:
     """Return the environment in which a program finds the simulator behind the real names.
 
@@ -109,17 +118,15 @@ def environment_for(
         status: Of the simulator.
         token_file: A ready token, for programs that do not sign in themselves.
         inherited: The environment to add to.
+        by_proxy: Whether the CONNECT listener leads the program as well.
     """
     port = urlsplit(status.https).port
-    hosts = (*SCHWAB_HOSTS, *POLYGON_HOSTS)
-    # Most libraries read the name in small letters first.
-    without = filter(None, (inherited.get("no_proxy"), inherited.get("NO_PROXY")))
     own = {
         "PYTHONPATH": os.pathsep.join(
             filter(None, (str(REDIRECT), inherited.get("PYTHONPATH", "")))
         ),
-        "SIMULATOR_HOSTS": ",".join(f"{host}=127.0.0.1:{port}" for host in hosts),
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join([*hosts, "127.0.0.1", *without])),
+        "SIMULATOR_HOSTS": ",".join(f"{host}=127.0.0.1:{port}" for host in REAL_HOSTS),
+        **(_by_proxy(status) if by_proxy else _without_proxy(inherited)),
         "SIMULATOR_URL": status.http,
         "SIMULATOR_TOKEN_FILE": str(token_file),
         "SIMULATOR_USER": status.user,
@@ -136,6 +143,21 @@ def environment_for(
     }
     trusting = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
     return dict(inherited) | own | dict.fromkeys(trusting, status.ca_bundle)
+
+
+def _without_proxy(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return what keeps a proxy of the user's from standing between."""
+    # Most libraries read the name in small letters first.
+    others = filter(None, (inherited.get("no_proxy"), inherited.get("NO_PROXY")))
+    hosts = ",".join([*REAL_HOSTS, "127.0.0.1", *others])
+    return dict.fromkeys(("NO_PROXY", "no_proxy"), hosts)
+
+
+def _by_proxy(status: Status) -> dict[str, str]:
+    """Return what sends a program of any language to our CONNECT listener, and nowhere else."""
+    schemes = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+    here = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+    return dict.fromkeys(schemes, status.proxy) | here | {"NODE_USE_ENV_PROXY": "1"}
 
 
 def ask_status(url: str) -> Status:

@@ -26,6 +26,7 @@ from simulator import trader_facts
 from simulator.activity import ExchangeFeed
 from simulator.admin import AdminRoutes
 from simulator.clock import MovableClock, market_clock, parse_start
+from simulator.connect_proxy import connect_listener
 from simulator.exchange import TICK_S, Exchange
 from simulator.fault_gate import FaultGate
 from simulator.faults import Faults
@@ -33,6 +34,7 @@ from simulator.login_pages import LoginPages
 from simulator.oauth import App, TokenDesk
 from simulator.polygon.plans import DEMO_KEY
 from simulator.polygon.rest import PolygonRoutes
+from simulator.polygon.stream import PolygonStreams
 from simulator.rate_limit import RateLimit
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
@@ -86,6 +88,7 @@ class Options:
         fault_seed: Of the faults that have a rate.
         orders_per_minute: Order requests an account, 0 to 120 as registered; None for no limit.
         trader_product: Whether the app may use the Trader API.
+        proxy_port: Of the CONNECT listener, 0 for any free one; None for no listener.
         parent_pid: End when this process is gone; None to stay.
     """
 
@@ -104,6 +107,7 @@ class Options:
     fault_seed: int = 0
     orders_per_minute: int | None = trader_facts.ORDER_REQUESTS_PER_MINUTE
     trader_product: bool = True
+    proxy_port: int | None = None
     parent_pid: int | None = None
 
 
@@ -133,7 +137,8 @@ class Simulator:
         self.exchange = Exchange(self.world, self.clock, self.desk.users, seed=options.seed)
         self.streamer = Streamer(Tape(self.world), self._surroundings(), self.faults)
         self.trust = _trust()
-        self._sockets = _listening(options)  # last: whatever fails before leaves no port open
+        # Last: whatever fails before leaves no port open.
+        self._sockets, self._proxy = _listening(options)
         http, https = (held.getsockname()[1] for held in self._sockets)
         self.http = f"http://{HOST}:{http}"
         self.https = f"https://{HOST}:{https}"
@@ -158,6 +163,7 @@ class Simulator:
             password=self.desk.users[0].password,
             streamer=f"{self.http.replace('http', 'ws', 1)}{STREAMER_PATH}",
             admin_token=self.admin_token,
+            proxy=f"http://{HOST}:{self._proxy.getsockname()[1]}" if self._proxy else "",
             polygon=self.http,
             polygon_key=DEMO_KEY,
         )
@@ -185,6 +191,7 @@ class Simulator:
             *self._trader().routes(),
             *self.streamer.routes(),
             *self._polygon().routes(),
+            *self._polygon_streams().routes(),
         ]
         application = Starlette(routes=routes, exception_handlers=SchwabRoutes.failure_answers())
         return FaultGate(application, self.faults, self._revoke, wall_clock)
@@ -204,6 +211,9 @@ class Simulator:
 
     def _polygon(self) -> PolygonRoutes:
         return PolygonRoutes(self.world, self.clock, self.one_at_a_time, time.monotonic)
+
+    def _polygon_streams(self) -> PolygonStreams:
+        return PolygonStreams(self.world, self.clock, self.faults, self.one_at_a_time)
 
     async def _watch_market(self) -> None:
         """Move the accounts on though nobody asks."""
@@ -227,7 +237,8 @@ class Simulator:
             await server.ready.wait()
         try:
             with stop_signals() as stopped:
-                yield stopped
+                async with self._tunnels():
+                    yield stopped
         finally:
             streaming.cancel()
             watching.cancel()
@@ -249,6 +260,11 @@ class Simulator:
         user = self.desk.user_of(authorization)
         if user is not None:
             self.desk.revoke(user.login)
+
+    def _tunnels(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if self._proxy is None:
+            return contextlib.nullcontext()
+        return connect_listener(self._proxy, self._sockets[1].getsockname()[1])
 
     async def _show_status(self, _request: Request) -> Response:
         return Response(msgspec.json.encode(asdict(self.status())), media_type="application/json")
@@ -339,16 +355,19 @@ def _trust() -> Trust:
         ) from None
 
 
-def _listening(options: Options) -> tuple[socket.socket, socket.socket]:
-    plain = _bound(options.port, "--port")
+def _listening(
+    options: Options,
+) -> tuple[tuple[socket.socket, socket.socket], socket.socket | None]:
+    """Return the bound sockets of HTTP and HTTPS, and that of the proxy if there is one."""
     secure_port = options.https_port
     if secure_port is None:
         secure_port = options.port + 1 if 0 < options.port < _HIGHEST_PORT else 0
-    try:
-        return plain, _bound(secure_port, "--https-port")
-    except ConfigError:
-        plain.close()
-        raise
+    with contextlib.ExitStack() as bound:
+        plain = bound.enter_context(_bound(options.port, "--port"))
+        secure = bound.enter_context(_bound(secure_port, "--https-port"))
+        proxy = None if options.proxy_port is None else _bound(options.proxy_port, "--proxy-port")
+        bound.pop_all()  # nothing failed: they stay open
+    return (plain, secure), proxy
 
 
 def _bound(port: int, option: str) -> socket.socket:

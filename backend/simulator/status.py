@@ -28,6 +28,7 @@ class Status:
         streamer: Address of the streamer's WebSocket.
         admin_token: For the header `X-Simulator-Admin`, which lets a program ask for faults, move
             the clock, or sign in without the pages; another one in each process.
+        proxy: Address of the CONNECT listener; empty without one.
         polygon: Base address of Polygon's REST, for programs that can be told one.
         polygon_key: API key of the largest plan.
     """
@@ -49,5 +50,6 @@ class Status:
     password: str
     streamer: str
     admin_token: str
+    proxy: str
     polygon: str
     polygon_key: str

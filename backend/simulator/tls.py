@@ -95,7 +95,20 @@ def _is_good(certificate: Path, key_file: Path, authority: Path, now: datetime) 
     except (FileNotFoundError, InvalidSignature, TypeError, UnsupportedAlgorithm, ValueError):
         return False  # missing, half written or of another authority
     lasts = found.not_valid_after_utc - now > RENEW_BEFORE
-    return lasts and found.public_key() == key.public_key()
+    return lasts and found.public_key() == key.public_key() and set(HOSTS) <= _names_of(found)
+
+
+def _names_of(certificate: x509.Certificate) -> set[str]:
+    """Return the hosts that a certificate is for: an older version knew fewer."""
+    names: set[str] = set()
+    for extension in certificate.extensions:
+        value = extension.value
+        if isinstance(value, x509.SubjectAlternativeName):
+            names |= set(value.get_values_for_type(x509.DNSName))
+        elif isinstance(value, x509.NameConstraints):
+            permitted = value.permitted_subtrees or []
+            names |= {name.value for name in permitted if isinstance(name, x509.DNSName)}
+    return names
 
 
 def _make_authority(certificate: Path, key_file: Path, now: datetime) -> None:

@@ -14,42 +14,13 @@ import socket
 import sys
 from pathlib import Path
 
-_HTTPS = {443, "443", b"443", "https", b"https"}
+import simulator_redirection as redirection  # type: ignore[import-not-found] # beside us
 
 
-def _targets() -> dict[str, tuple[str, int]]:
-    targets = {}
-    for entry in os.environ.get("SIMULATOR_HOSTS", "").split(","):
-        host, _, place = entry.partition("=")
-        address, _, port = place.rpartition(":")
-        if host and address:
-            targets[host.lower()] = (address, int(port))
-    return targets
-
-
-def _redirect_names(targets: dict[str, tuple[str, int]]) -> None:
-    resolve = socket.getaddrinfo
-
-    def getaddrinfo(host, port, *args, **kwargs):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN003, ANN202
-        name = host.decode("ascii", "ignore") if isinstance(host, bytes) else host
-        target = targets.get(name.lower().rstrip(".")) if isinstance(name, str) else None
-        if target:
-            host, port = target[0], target[1] if port in _HTTPS else port
-        return resolve(host, port, *args, **kwargs)
-
-    socket.getaddrinfo = getaddrinfo
-
-
-def _redirect_connections(targets: dict[str, tuple[str, int]]) -> None:
-    places = {(address, 443): (address, port) for address, port in targets.values()}
+def _redirect(to: redirection.Targets) -> None:
+    socket.getaddrinfo = redirection.resolver(socket.getaddrinfo, to)
     for name in ("connect", "connect_ex"):
-        original = getattr(socket.socket, name)
-
-        def connect(self, address, original=original):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-            # A Unix socket's address is a text, an IPv6 one has four parts: neither is in places.
-            return original(self, places.get(address, address))
-
-        setattr(socket.socket, name, connect)
+        setattr(socket.socket, name, redirection.connector(getattr(socket.socket, name), to))
 
 
 def _import_hidden() -> None:
@@ -63,6 +34,5 @@ def _import_hidden() -> None:
         found.loader.exec_module(hidden)
 
 
-_redirect_names(_targets())
-_redirect_connections(_targets())
+_redirect(redirection.targets(os.environ.get("SIMULATOR_HOSTS", "")))
 _import_hidden()

@@ -29,6 +29,7 @@ STATUS = Status(
     password="demo-password",
     streamer="ws://127.0.0.1:8700/ws",
     admin_token="admin",
+    proxy="",
     polygon="http://127.0.0.1:8700",
     polygon_key="key",
 )
