@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TARGET = "schwab.streamer"
 
-_SLOW_GRACE_S = 5.0
+_SLOW_GRACE_S = 20.0
 _FINAL_TEXT = 0x81
 _LENGTH_16, _LENGTH_64 = 126, 127
 

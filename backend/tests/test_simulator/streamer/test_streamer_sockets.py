@@ -140,7 +140,7 @@ def test_a_client_that_does_not_read_is_closed_with_code_30(
     slow.login()
     keys = [f"QQQ   261120{right}{strike:05d}000" for strike in range(650, 900) for right in "CP"]
     wanted = {"keys": ",".join(keys), "fields": ",".join(map(str, range(56)))}
-    for _ in range(40):  # each answer is half a megabyte: more than the sockets can hold
+    for _ in range(90):  # each answer is half a megabyte: more than the sockets can hold
         slow.send("LEVELONE_OPTIONS", "SUBS", **wanted)
         time.sleep(0.1)
     assert simulator.admin("POST", "clock", {})  # others are answered all the while
