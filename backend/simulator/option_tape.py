@@ -15,12 +15,12 @@ import polars as pl
 from black_scholes.synthetic.chains import option_session
 from black_scholes.synthetic.clock import session_numbers
 from black_scholes.synthetic.draws import digest, uniforms
-from black_scholes.synthetic.market import market_of
+from black_scholes.synthetic.market import market_of, since_1970
 from black_scholes.synthetic.schema import TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from numpy.typing import NDArray
 
@@ -85,6 +85,10 @@ class OptionTape(Protocol):
         """Return the quote that ends each minute of these contracts, as `QUOTES`."""
         ...
 
+    def quotes_at(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
+        """Return the quotes of these contracts as they stand at a moment, as `QUOTES`."""
+        ...
+
     def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the bars of minutes in which these contracts traded, as `MINUTES`."""
         ...
@@ -133,8 +137,17 @@ class GeneratedTape:
         ends = session.opens + np.arange(1.0, float(session.stops.max() - session.opens) + 1)
         which, at = np.repeat(rows, len(ends)), np.tile(ends, len(rows))
         alive = at <= session.stops[which]
-        which, at = which[alive], at[alive]
-        market = session.market_of(which, at)
+        return self._market(which[alive], at[alive])
+
+    def quotes_at(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
+        """Return the quotes at a moment, each stamped with it; before the open there are none."""
+        at = since_1970(now)
+        rows = self._rows(symbols if at > self._session.opens else [])
+        stopped = np.minimum(at, self._session.stops[rows])
+        return self._market(rows, stopped)
+
+    def _market(self, which: NDArray[np.int64], at: NDArray[np.float64]) -> pl.DataFrame:
+        market = self._session.market_of(which, at)
         frame = pl.DataFrame(
             {
                 "row": which,
@@ -207,6 +220,11 @@ class RecordedTape:
         return frame.select(pl.col(name).cast(kind) for name, kind in QUOTES.items()).sort(
             "occ_symbol", "ts"
         )
+
+    def quotes_at(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
+        """Return the newest quote of the files, with the end of its minute."""
+        known = self.quotes(symbols).filter(pl.col("ts") <= now)
+        return known.group_by("occ_symbol", maintain_order=True).last()
 
     def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the bars of the files."""

@@ -134,7 +134,7 @@ def _base(
     if start >= until:
         return pl.DataFrame(schema=BARS)
     if timespan == "second":
-        return _seconds(world, found, start, until)
+        return second_bars(world, found, start, until)
     if timespan in _MINUTES:
         return minute_bars(world, found, start, until)
     if found.occ_symbol is None:
@@ -147,7 +147,8 @@ def _base(
     return _longer(named, 1, "day")
 
 
-def _seconds(world: World, found: Named, start: datetime, until: datetime) -> pl.DataFrame:
+def second_bars(world: World, found: Named, start: datetime, until: datetime) -> pl.DataFrame:
+    """Return a contract's bars of seconds, made of its trades; of a stock there are none."""
     if found.occ_symbol is None:
         return pl.DataFrame(schema=BARS)
     pieces = [pl.DataFrame(schema=BARS)]
