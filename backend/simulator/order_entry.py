@@ -179,6 +179,8 @@ class _Reader:
             quantity=_units(given, legs),
             legs=legs,
             price=_price(given, "price"),
+            price_basis=_optional_word(given, "priceLinkBasis", LinkBasis),
+            price_unit=_optional_word(given, "priceLinkType", LinkType),
             stop_price=_price(given, "stopPrice"),
             stop_basis=_optional_word(given, "stopPriceLinkBasis", LinkBasis),
             stop_unit=_optional_word(given, "stopPriceLinkType", LinkType),

@@ -55,6 +55,8 @@ class OrderForm:
         quantity: Units: what one leg counts, or how often a spread is wanted.
         legs: What is traded.
         price: USD a unit as the wire has it, never negative.
+        price_basis: Price that a linked price follows.
+        price_unit: Unit of its distance.
         stop_price: USD.
         stop_basis: Price that a trailing stop follows.
         stop_unit: Unit of its distance.
@@ -74,6 +76,8 @@ class OrderForm:
     quantity: Decimal | None = None
     legs: tuple[LegForm, ...] = ()
     price: Decimal | None = None
+    price_basis: LinkBasis | None = None
+    price_unit: LinkType | None = None
     stop_price: Decimal | None = None
     stop_basis: LinkBasis | None = None
     stop_unit: LinkType | None = None

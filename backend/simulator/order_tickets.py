@@ -18,6 +18,7 @@ from models.order_terms import (
 )
 from models.schwab_order_terms import Instruction, LinkBasis, Session, WireOrderType
 from models.trading import Leg, Order, Trail
+from simulator import trader_facts as facts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -150,10 +151,13 @@ def _limit(form: OrderForm) -> Decimal | None:
 def _trail(form: OrderForm) -> Trail | None:
     if form.order_type not in _TRAILING or form.stop_offset is None:
         return None
-    limited = form.order_type is WireOrderType.TRAILING_STOP_LIMIT
+    limit_offset = None
+    if form.order_type is WireOrderType.TRAILING_STOP_LIMIT:
+        linked = form.price_basis is not None and form.price is not None
+        limit_offset = form.price if linked else Decimal(facts.UNLINKED_TRAIL_LIMIT_OFFSET)
     return Trail(
         offset=form.stop_offset,
         unit=TrailUnit(form.stop_unit.value) if form.stop_unit else TrailUnit.VALUE,
         basis=_BASES.get(form.stop_basis, TrailBasis.MARK) if form.stop_basis else TrailBasis.MARK,
-        limit_offset=(form.price or Decimal(0)) if limited else None,
+        limit_offset=limit_offset,
     )

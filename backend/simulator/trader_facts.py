@@ -26,6 +26,9 @@ UNROUTED = "AutoRoute"
 """`destinationLinkName` until an order has been at a venue."""
 ROUTES = ("CDRG", "WEXM")
 """`destinationLinkName` afterwards, by turns."""
+UNLINKED_TRAIL_LIMIT_OFFSET = 0
+"""USD of the limit behind the stop of a TRAILING_STOP_LIMIT whose `price` has no `priceLinkBasis`;
+with one, `price` is that distance."""
 EXPIRED_HAS_ACTIVITY = True
 """An expired order shows an EXECUTION with executionType CANCELED, as a cancelled one does."""
 COMPLEX_STRATEGY_UNSAID = "CUSTOM"

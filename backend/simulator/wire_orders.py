@@ -168,6 +168,12 @@ def _prices(form: OrderForm) -> dict[str, Any]:
         )
         | _numbers({"stopPriceOffset": form.stop_offset})
         | _words({"stopType": form.stop_type})
+        | _words(
+            {
+                "priceLinkBasis": form.price_basis and form.price_basis.value,
+                "priceLinkType": form.price_unit and form.price_unit.value,
+            }
+        )
         | _numbers({"price": form.price})
         | _words({"taxLotMethod": form.tax_lot_method})
     )

@@ -46,20 +46,24 @@ def arguments(made: Callable[..., Any], near: str, far: str) -> dict[str, Any]:
             given[name] = symbols.pop(0)
         elif name == "quantity":
             given[name] = 1
+        elif name == "stop_price_link_type":
+            given[name] = schwaby.orders.common.StopPriceLinkType.VALUE
         elif name in PRICES:
             given[name] = PRICES[name]
         elif parameter.default is inspect.Parameter.empty:
-            given[name] = "1.00"
+            given[name] = 1.5
     return given
 
 
 @pytest.mark.parametrize(
     "made",
-    templates(
-        schwab.orders.equities,
-        schwab.orders.options,
-        schwaby.orders.equities,
-        schwaby.orders.options,
+    list(
+        templates(
+            schwab.orders.equities,
+            schwab.orders.options,
+            schwaby.orders.equities,
+            schwaby.orders.options,
+        )
     ),
 )
 def test_a_template_is_taken(made: Callable[..., Any], broker: Any) -> None:
