@@ -185,6 +185,8 @@ class PaperAccount:
         if order.quantity <= old.filled:
             raise refuse(f"{old.filled} were filled already")
         (new,) = self._take(order, old.parent)
+        waits = old.parent is not None and old.open_ns == 0
+        self._delist(old)  # while it still knows its twin, with which it shares a reserve
         new.quantity -= old.filled
         new.replaces, old.replaced_by = old.order_id, new.order_id
         new.children, old.children = old.children, []
@@ -197,7 +199,6 @@ class PaperAccount:
         if old.parent and old.order_id in self.state.orders[old.parent].children:
             twins = self.state.orders[old.parent].children
             twins[twins.index(old.order_id)] = new.order_id
-        waits = old.parent is not None and old.open_ns == 0
         self._end(old, OrderStatus.REPLACED, "")
         if waits:
             self._tell(new, OrderStatus.WAITING)

@@ -264,9 +264,11 @@ def _package_prices(
     if rules.package_widths is None:
         return tuple(natural)
     far = []
-    for quote, sign in zip(quotes, signs, strict=True):
-        other = quote.bid if sign > 0 else quote.ask
-        far.append(_against(exact(other or 0.0), -sign))
+    for quote, near, sign in zip(quotes, nears, signs, strict=True):
+        # Who buys where nobody bids can hope for nothing less than 0; a sale without an ask has
+        # no better price than the bid.
+        other = (quote.bid or 0.0) if sign > 0 else (quote.ask or near)
+        far.append(_against(exact(other), -sign))
     width = rules.package_widths[min(len(signs), len(rules.package_widths)) - 1]
     ratios = [leg.sign * leg.weight for leg in order.legs]
     best = sum((r * p for r, p in zip(ratios, far, strict=True)), _ZERO)

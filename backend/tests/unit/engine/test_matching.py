@@ -210,6 +210,14 @@ def test_a_market_package_fills_no_leg_against_a_broken_quote(
     assert match_package(order(*CONDOR), quotes, [None] * 4, RULES) is None
 
 
+def test_a_sale_without_an_ask_gets_its_bid_in_a_package() -> None:
+    rules = MatchRules(package_widths=ORATS_WIDTHS)
+    pair = order(sell(CALL), sell(PUT), order_type=OrderType.NET_CREDIT, limit_price="-6")
+    match = match_package(pair, [quote(CALL, 5.0, None), quote(PUT, 3.0, 3.1)], [None, None], rules)
+    assert match is not None
+    assert net_of(pair, match.prices) == Decimal("-8.03")  # -8.10 + 0.66 x 0.10 on the put
+
+
 def test_a_package_fills_whole_units_of_its_smallest_leg() -> None:
     butterfly = order(buy(CALL), sell(CALL_UP, 2), buy("QQQ   251219C00510000"), quantity=9)
     quotes = [
