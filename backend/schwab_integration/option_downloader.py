@@ -6,6 +6,7 @@ that is too large is halved, down to one side of one expiration.
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -17,7 +18,7 @@ from models.tables import OPTION_CONTRACTS, OPTION_QUOTES, Frame, Table, frame_s
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import PROVIDER
 from schwab_integration.downloader import check_known
-from schwab_integration.queries import ChainQuery, ContractType
+from schwab_integration.queries import ChainQuery
 from schwab_integration.refusals import TooBig
 from schwab_integration.replies import Chain
 from utils.market_calendar import last_session
@@ -81,7 +82,7 @@ def download_chain(  # noqa: PLR0913 - the port's four, and how the client is wi
     chains = [
         chain
         for n in range(0, len(days), WINDOW)
-        for chain in _windows(client, symbol, days[n : n + WINDOW])
+        for chain in _windows(client, ChainQuery(symbol=symbol), days[n : n + WINDOW])
     ]
     _notice_missing(symbol, set(days), chains)
     price = next((c.underlying_price for c in chains if c.underlying_price), None)
@@ -97,18 +98,45 @@ def download_chain(  # noqa: PLR0913 - the port's four, and how the client is wi
     )
 
 
-def _windows(
-    client: SchwabClient, symbol: str, days: Sequence[date], side: ContractType = "ALL"
-) -> Iterator[Chain]:
+def download_chains(client: SchwabClient, query: ChainQuery) -> list[Chain]:
+    """Return what a query finds, in as many replies as it takes, by expiration.
+
+    One reply where the gateway can pass it on; an unfiltered `$SPX`, for one, it cannot.
+
+    Args:
+        client: Whom to ask.
+        query: Any filters; without dates all expirations.
+
+    Raises:
+        NotFound: Schwab does not know the symbol.
+        TooBig: One side of one expiration is too big.
+        ProviderError: Schwab fails.
+        AuthError: Schwab refuses us.
+    """
+    try:
+        chain = client.chain(query)
+    except TooBig:
+        _log.info("the chain of %s is too big: asked for by expiration", query.symbol)
+    else:
+        if not chain.is_truncated:
+            return [chain]
+    first, last = query.from_date or date.min, query.to_date or date.max
+    listed = {expiration.expiration_date for expiration in client.expirations(query.symbol)}
+    days = sorted(day for day in listed if first <= day <= last)
+    windows = (days[n : n + WINDOW] for n in range(0, len(days), WINDOW))
+    return [chain for window in windows for chain in _windows(client, query, window)]
+
+
+def _windows(client: SchwabClient, query: ChainQuery, days: Sequence[date]) -> Iterator[Chain]:
     """Ask for a window, or for its halves when it is too large for one reply."""
-    query = ChainQuery(symbol=symbol, from_date=days[0], to_date=days[-1], contract_type=side)
-    smallest = len(days) == 1 and side != "ALL"
+    query = replace(query, from_date=days[0], to_date=days[-1])
+    smallest = len(days) == 1 and query.contract_type != "ALL"
     try:
         chain = client.chain(query)
     except TooBig:
         if smallest:
             raise
-        _log.info("the chain of %s from %s to %s is too big: halved", symbol, days[0], days[-1])
+        _log.info("%s from %s to %s is too big: halved", query.symbol, days[0], days[-1])
     else:
         if not chain.is_truncated or smallest:
             _notice(chain)
@@ -116,11 +144,11 @@ def _windows(
             return
     if len(days) > 1:
         middle = len(days) // 2
-        yield from _windows(client, symbol, days[:middle], side)
-        yield from _windows(client, symbol, days[middle:], side)
+        yield from _windows(client, query, days[:middle])
+        yield from _windows(client, query, days[middle:])
     else:
-        yield from _windows(client, symbol, days, "CALL")
-        yield from _windows(client, symbol, days, "PUT")
+        yield from _windows(client, replace(query, contract_type="CALL"), days)
+        yield from _windows(client, replace(query, contract_type="PUT"), days)
 
 
 def _notice(chain: Chain) -> None:

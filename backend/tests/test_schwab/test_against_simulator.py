@@ -27,6 +27,7 @@ from schwab_integration.auth import (
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
 from schwab_integration.market_data import SchwabMarketData
+from schwab_integration.option_downloader import download_chains
 from schwab_integration.queries import ChainQuery, HistoryQuery
 from schwab_integration.refusals import TooBig
 from schwab_integration.token_store import Token, TokenStore
@@ -225,6 +226,15 @@ def test_the_whole_chain(client: SchwabClient, market: SchwabMarketData) -> None
     assert chain.quotes["bid"].null_count() < chain.quotes.height / 2
     volatility = chain.quotes["source_implied_volatility"].drop_nulls()
     assert 0.01 < float(volatility.median() or 0) < 2  # type: ignore[arg-type]
+
+
+def test_an_unfiltered_query_of_the_index_is_split_on_its_own(client: SchwabClient) -> None:
+    query = ChainQuery(symbol="$SPX", contract_type="CALL")
+    with pytest.raises(TooBig):
+        client.chain(query)
+    chains = download_chains(client, query)
+    days = {day for chain in chains for day in chain.contracts["expiration"]}
+    assert days == {one.expiration_date for one in client.expirations("$SPX")}
 
 
 def test_a_window_of_an_index_chain(market: SchwabMarketData) -> None:

@@ -11,7 +11,13 @@ import pytest
 
 from models.errors import BadReply, NotFound
 from models.tables import OPTION_CONTRACTS, OPTION_QUOTES, frame_schema
-from schwab_integration.option_downloader import COMPUTED, WINDOW, download_chain
+from schwab_integration.option_downloader import (
+    COMPUTED,
+    WINDOW,
+    download_chain,
+    download_chains,
+)
+from schwab_integration.queries import ChainQuery
 from schwab_integration.refusals import TooBig
 
 NOW = datetime(2025, 5, 9, 19, 59, tzinfo=UTC)
@@ -139,6 +145,22 @@ def test_one_expiration_is_split_into_its_sides(gateway: Any) -> None:
     client, app = gateway(days=1, holds=3)
     assert whole(client).quotes["right"].to_list() == ["C"] * 3 + ["P"] * 3
     assert [side for *_, side in app.asked] == ["ALL", "CALL", "PUT"]
+
+
+@pytest.mark.parametrize("holds", [10_000, 40, 7, 3])
+@pytest.mark.parametrize("truncates", [False, True])
+@pytest.mark.parametrize("side", ["ALL", "CALL"])
+def test_any_query_is_split_by_expiration(
+    gateway: Any, holds: int, truncates: bool, side: Any
+) -> None:
+    client, app = gateway(days=WINDOW + 2, holds=holds, truncates=truncates)
+    last = FIRST + timedelta(days=WINDOW)
+    query = ChainQuery(symbol="$SPX", contract_type=side, from_date=FIRST, to_date=last)
+    chains = download_chains(client, query)
+    symbols = [symbol for chain in chains for symbol in chain.contracts["occ_symbol"]]
+    count = (WINDOW + 1) * (6 if side == "ALL" else 3)
+    assert len(symbols) == len(set(symbols)) == count
+    assert (len(app.asked) == 1) == (holds >= count)
 
 
 def test_what_cannot_be_split_is_an_error(gateway: Any) -> None:
