@@ -35,7 +35,7 @@ from schwab_integration.stream_requests import Subscription  # noqa: TC001 - msg
 from utils.paths import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from schwab_integration.trader_replies import StreamerTerms
@@ -249,7 +249,7 @@ def _failed(error: TradingError) -> Failed:
     return Failed(type(error).__name__, str(error), getattr(error, "code", 0))
 
 
-async def attached(place: Place, subscription: Subscription) -> AsyncIterator[StreamEvent]:
+async def attached(place: Place, subscription: Subscription) -> AsyncGenerator[StreamEvent, None]:
     """Yield what the owner tells, until it ends; then somebody must take over.
 
     Raises:

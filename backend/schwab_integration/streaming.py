@@ -20,7 +20,7 @@ from schwab_integration.stream_sharing import Place, attached, serving
 from schwab_integration.trader import SchwabTrader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
     from models.events import StreamEvent
@@ -76,7 +76,7 @@ class SchwabStream:
         screens: Sequence[str] = (),
         activity: bool = False,
         heartbeats: bool = False,
-    ) -> AsyncIterator[StreamEvent]:
+    ) -> AsyncGenerator[StreamEvent, None]:
         """Yield quotes of these symbols, and what else is asked for; see `Subscription`.
 
         Raises:
@@ -95,20 +95,22 @@ class SchwabStream:
         )
         return self.hear(wanted)
 
-    async def hear(self, subscription: Subscription) -> AsyncIterator[StreamEvent]:
+    async def hear(self, subscription: Subscription) -> AsyncGenerator[StreamEvent, None]:
         """Yield what a subscription asks for, books included; errors as of `listen`."""
         subscription.keys()
         place = Place(await asyncio.to_thread(self._terms), self._folder)
         while True:
             with place.owned() as ours:
                 told = self._own(place, subscription) if ours else attached(place, subscription)
-                async with contextlib.aclosing(told) as events:  # type: ignore[type-var]
+                async with contextlib.aclosing(told) as events:
                     async for event in events:
                         yield event
                 if ours:
                     return
 
-    async def _own(self, place: Place, subscription: Subscription) -> AsyncIterator[StreamEvent]:
+    async def _own(
+        self, place: Place, subscription: Subscription
+    ) -> AsyncGenerator[StreamEvent, None]:
         """Own the connection: listen, and serve the other programs meanwhile."""
         hub = Hub(self._connection)
         listener = Listener(subscription)
