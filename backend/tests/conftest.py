@@ -118,6 +118,7 @@ class ScriptedServer:
 
         class Answering(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else a body waits 40 ms for its header's receipt
 
             def answer(self) -> None:
                 outer._answer(self)
