@@ -22,21 +22,31 @@ import msgspec
 from pydantic import SecretStr
 
 from models.errors import AuthError, BadReply, ConfigError, TradingError
+from polygon_integration.client import PolygonClient
+from polygon_integration.config import PROVIDER as POLYGON
+from polygon_integration.config import PolygonSettings
+from polygon_integration.market_data import PolygonMarketData
 from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.client import SchwabClient
-from schwab_integration.config import PROVIDER, SchwabSettings
+from schwab_integration.config import PROVIDER as SCHWAB
+from schwab_integration.config import SchwabSettings
 from schwab_integration.market_data import SchwabMarketData
 from utils.http import HttpSession, Patience, Reply, Service
 from utils.paths import backend_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import date
     from types import TracebackType
     from typing import Self
 
     from models.options import OptionChain
     from models.tables import Frame
+    from ports.market_data import MarketData
+
+UNLIMITED = 100_000
+"""Requests a minute at a simulator: the largest plan has no limit."""
 
 _START_PATIENCE_S = 60.0
 _STOP_PATIENCE_S = 5.0
@@ -55,6 +65,8 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
         app_secret: Of the same app.
         callback_url: Registered for the same app.
         admin_token: Lets a program sign in without the login page.
+        polygon: Base URL of its Polygon.
+        polygon_key: API key of the largest plan there.
     """
 
     schwab: str
@@ -66,6 +78,8 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
     app_secret: str
     callback_url: str
     admin_token: str
+    polygon: str
+    polygon_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,27 @@ def signed_in(status: SimulatorStatus) -> Iterator[SchwabMarketData]:
         yield market
 
 
+@contextmanager
+def polygon_of(status: SimulatorStatus) -> Iterator[PolygonMarketData]:
+    """Hand out the market data of a simulator's Polygon.
+
+    Raises:
+        ProviderError: It is out of order.
+    """
+    settings = PolygonSettings(
+        _env_file=None,  # type: ignore[call-arg] # pydantic-settings' own argument
+        api_key=SecretStr(status.polygon_key),
+        base_url=status.polygon,
+        requests_per_minute=UNLIMITED,
+        ca_file=None,
+    )
+    market = PolygonMarketData(PolygonClient(settings), origin=status.origin, extended_hours=True)
+    try:
+        yield market
+    finally:
+        market.close()
+
+
 def _code(settings: SchwabSettings, admin_token: str) -> str:
     """Return the code that the simulator gives to whom need not see its login page."""
     path = authorization_url(settings).removeprefix(settings.base_url)
@@ -235,16 +270,18 @@ class OwnSimulator:
 
     Args:
         options: What it is started with.
+        source: The service that it shall speak like: schwab or polygon.
     """
 
-    def __init__(self, options: SimulatorOptions) -> None:
+    def __init__(self, options: SimulatorOptions, source: str = SCHWAB) -> None:
         self._options = options
+        self._source = source
         self._open = ExitStack()
 
     @property
     def source(self) -> str:
         """The service that it speaks like."""
-        return PROVIDER
+        return self._source
 
     @property
     def origin(self) -> str:
@@ -268,9 +305,12 @@ class OwnSimulator:
         return self._market.underlyings(tickers, now=now)
 
     @cached_property
-    def _market(self) -> SchwabMarketData:
+    def _market(self) -> MarketData:
         status = self._open.enter_context(running_simulator(self._options))
-        return self._open.enter_context(signed_in(status))
+        opened: AbstractContextManager[MarketData] = signed_in(status)
+        if self._source == POLYGON:
+            opened = polygon_of(status)
+        return self._open.enter_context(opened)
 
     def __enter__(self) -> Self:
         return self

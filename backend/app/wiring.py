@@ -11,12 +11,18 @@ from app.simulated_market import (
     OwnSimulator,
     SimulatorOptions,
     SimulatorStatus,
+    polygon_of,
     signed_in,
     simulator_status,
 )
 from clients.supabase_client import SupabaseClient, SupabaseSettings
 from models.errors import AuthError, BadReply, ConfigError, DataError, NotFound, StoreError
+from polygon_integration.client import PolygonClient
+from polygon_integration.config import PROVIDER as POLYGON
+from polygon_integration.config import PolygonSettings
+from polygon_integration.market_data import PolygonMarketData
 from schwab_integration.client import SchwabClient
+from schwab_integration.config import PROVIDER as SCHWAB
 from schwab_integration.config import SchwabSettings
 from schwab_integration.market_data import SchwabMarketData
 from simulator.clock import market_clock
@@ -27,11 +33,17 @@ from utils.paths import backend_folder, state_folder
 from utils.settings import Settings, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
+    from pathlib import Path
 
     from ports.market_data import MarketData
     from utils.market_calendar import Session
+
+
+REAL_HOSTS = ("https://api.polygon.io", "https://api.massive.com")
+"""The service under both of its names."""
 
 
 class SimulatorSettings(Settings):
@@ -98,7 +110,8 @@ def store_place() -> str:
 def open_source(asked: Asked, wall: Clock = wall_clock) -> Iterator[Source]:
     """Open the source that a person asked for, or that the settings lead to.
 
-    `auto` is Schwab where an app key and a token are there, else the simulator.
+    `auto` is Schwab where an app key and a token are there, else the simulator. `polygon` is
+    Polygon where its key is set, else the simulator that speaks like it.
 
     Args:
         asked: Source, clock, tickers and days.
@@ -110,10 +123,9 @@ def open_source(asked: Asked, wall: Clock = wall_clock) -> Iterator[Source]:
         ProviderError: The service cannot be reached.
     """
     if asked.source == "polygon":
-        raise ConfigError(
-            "Polygon is not connected yet, it comes with a later version: use --source schwab or "
-            "--source simulator"
-        )
+        with _polygon_source(asked, wall) as source:
+            yield source
+        return
     schwab = load(SchwabSettings)
     has_token = schwab.configured and schwab.token_path().exists()
     if asked.source == "schwab" or (asked.source == "auto" and has_token):
@@ -130,6 +142,38 @@ def open_source(asked: Asked, wall: Clock = wall_clock) -> Iterator[Source]:
     opened = _running(asked, url, note) if url else _own(asked, wall, note)
     with opened as source:
         yield source
+
+
+@contextmanager
+def _polygon_source(asked: Asked, wall: Clock) -> Iterator[Source]:
+    settings = load(PolygonSettings)
+    url = load(SimulatorSettings).simulator_url
+    if settings.api_key.get_secret_value():
+        opened = _polygon(asked, settings, wall)
+    elif url:
+        opened = _running(asked, url, None, polygon_of)
+    else:
+        note = "POLYGON_API_KEY is not set: using the simulator"
+        opened = _own(asked, wall, note, POLYGON)
+    with opened as source:
+        yield source
+
+
+@contextmanager
+def _polygon(asked: Asked, settings: PolygonSettings, wall: Clock) -> Iterator[Source]:
+    if asked.clock or asked.seed is not None:
+        raise ConfigError("--clock and --seed are the simulator's: unset POLYGON_API_KEY for it")
+    status = None
+    if settings.base_url not in REAL_HOSTS:
+        status = _simulator_at(settings.base_url, settings.ca_file)
+    origin = status.origin if status else "live"
+    clock = market_clock(status.now, status.speed, wall) if status else wall
+    market = PolygonMarketData(PolygonClient(settings), origin=origin, extended_hours=True)
+    try:
+        described = f"polygon at {settings.base_url}"
+        yield Source(market, clock, sessions_of(asked, clock()), described)
+    finally:
+        market.close()
 
 
 @contextmanager
@@ -155,14 +199,24 @@ def _simulator_behind(settings: SchwabSettings) -> SimulatorStatus | None:
     """
     if settings.base_url == SchwabSettings.model_fields["base_url"].default:
         return None
+    return _simulator_at(settings.base_url, settings.ca_file)
+
+
+def _simulator_at(url: str, ca_file: Path | None) -> SimulatorStatus | None:
+    """Return the status of the simulator at an address, or None where it is none."""
     try:
-        return simulator_status(settings.base_url, ca_file=settings.ca_file)
+        return simulator_status(url, ca_file=ca_file)
     except (AuthError, BadReply, NotFound):
         return None
 
 
 @contextmanager
-def _running(asked: Asked, url: str, note: str | None) -> Iterator[Source]:
+def _running(
+    asked: Asked,
+    url: str,
+    note: str | None,
+    speak: Callable[[SimulatorStatus], AbstractContextManager[MarketData]] = signed_in,
+) -> Iterator[Source]:
     if asked.clock or asked.seed is not None:
         raise ConfigError(
             "--clock and --seed belong to a simulator of our own: unset SIMULATOR_URL, or give "
@@ -170,21 +224,22 @@ def _running(asked: Asked, url: str, note: str | None) -> Iterator[Source]:
         )
     status: SimulatorStatus = simulator_status(url)
     clock = market_clock(status.now, status.speed)
-    with signed_in(status) as market:
+    with speak(status) as market:
         described = f"simulator at {url}, {status.world} world"
         yield Source(market, clock, sessions_of(asked, clock()), described, note)
 
 
 @contextmanager
-def _own(asked: Asked, wall: Clock, note: str | None) -> Iterator[Source]:
+def _own(asked: Asked, wall: Clock, note: str | None, service: str = SCHWAB) -> Iterator[Source]:
     start, speed = _own_clock(asked, wall())
     sessions = sessions_of(asked, start)
     recorded = asked.seed is None and _all_recorded(asked.tickers, sessions)
     world = "recorded" if recorded else "generated"
     options = SimulatorOptions(world, start, speed, asked.seed)
     clock = wall if speed else market_clock(start, 0.0)
-    with OwnSimulator(options) as market:
-        yield Source(market, clock, sessions, f"simulator, {world} world", note)
+    with OwnSimulator(options, service) as market:
+        spoken = "" if service == SCHWAB else f" as {service}"
+        yield Source(market, clock, sessions, f"simulator{spoken}, {world} world", note)
 
 
 def _own_clock(asked: Asked, now: datetime) -> tuple[datetime, float]:
