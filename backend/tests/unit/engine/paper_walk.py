@@ -97,6 +97,7 @@ class Walk:
         self.limits: dict[str, Decimal | None] = {}
         self.told: list[OrderUpdate] = []
         self.executions: set[str] = set()
+        self.before: dict[str, Quote] = {}  # a new quote first lets happen what was due before it
 
     # What happens.
 
@@ -128,6 +129,7 @@ class Walk:
             for symbol in ("QQQ", "SPX"):
                 mid = round(MIDS[symbol] * self.chance.uniform(0.97, 1.03), 2)
                 seen = quote(symbol, mid - 0.05, mid + 0.05, time_ns=close - 60 * 10**9, last=mid)
+                self.before = dict(self.account.state.quotes)
                 if seen.time_ns >= self.now_ns:
                     self.hear(self.account.on_quote(seen))
             self.now_ns = close
@@ -144,6 +146,7 @@ class Walk:
 
     def a_quote(self) -> Quote:
         chance = self.chance
+        self.before = dict(self.account.state.quotes)
         symbol = chance.choice(SYMBOLS)
         mid = MIDS.get(symbol, 5.0) * chance.uniform(0.97, 1.03)
         half = chance.choice([-0.01, 0.0, 0.01, 0.05, 0.1])
@@ -250,12 +253,8 @@ class Walk:
             self.executions.add(fill.execution_id)
             assert fill.quantity == units * leg.ratio
             net += leg.sign * leg.weight * fill.price
-            seen = self.account.state.quotes[leg.symbol]
-            low, high = exact(seen.bid or 0.0), exact(seen.ask or 1e9)
-            assert low < high
-            assert low <= fill.price <= high
-            if len(kept.legs) == 1:
-                assert fill.price == (high if leg.sign > 0 else low)
+            quotes = [self.account.state.quotes[leg.symbol], self.before.get(leg.symbol)]
+            assert any(self.fits(fill.price, leg.sign, len(kept.legs), seen) for seen in quotes)
             if leg.effect is PositionEffect.CLOSING:
                 held = self.account.state.holdings.get(leg.symbol)
                 # Nothing else happens to the holding in the same call before we look.
@@ -269,6 +268,15 @@ class Walk:
             parent = self.account.kept(kept.parent)
             assert parent is not None
             assert parent.status is OrderStatus.FILLED
+
+    @staticmethod
+    def fits(price: Decimal, sign: int, legs: int, seen: Quote | None) -> bool:
+        """Whether a quote allows a price: one leg at its touch, a package's inside the quote."""
+        if seen is None:
+            return False
+        low, high = exact(seen.bid or 0.0), exact(seen.ask or 1e9)
+        touched = price == (high if sign > 0 else low)
+        return low < high and (touched if legs == 1 else low <= price <= high)
 
     def check_books(self) -> None:
         """Check the money and the positions against all that was booked."""
