@@ -178,9 +178,7 @@ class _Screen(contextlib.AbstractContextManager["_Screen"]):
         for name in ("bid", "ask", "sizes", "last", "volume", "New York"):
             table.add_column(name, justify="right", no_wrap=True)
         for symbol, quote in self._quotes.items():
-            table.add_row(
-                symbol, *(_cells(quote) if quote else [""] * 7), f"{self._counts[symbol]}"
-            )
+            table.add_row(symbol, *(_cells(quote) if quote else [""] * 6))
         return table
 
 

@@ -30,7 +30,7 @@ from schwab_integration.stream_wire import (
     Response,
 )
 
-LATE_FRAMES = 16
+LATE_FRAMES = 32
 """Batches of a service that are remembered, to place one that comes late."""
 
 LATE_MS = 60_000

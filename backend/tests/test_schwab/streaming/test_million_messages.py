@@ -144,7 +144,8 @@ class Saboteur:
             if self.rng.random() < 0.05:
                 self.did["duplicate"] += 1
                 self.held.append(self.rng.choice([frame, *self.sent[-12:]]))
-        return [] if self.rng.random() < 0.3 else self.flush()
+        # Held at most so long that every frame can still be placed (stream_decode.LATE_FRAMES).
+        return [] if self.rng.random() < 0.3 and len(self.held) < 16 else self.flush()
 
     def flush(self) -> list[str]:
         frames, self.held = self.held, []
