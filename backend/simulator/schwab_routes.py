@@ -74,6 +74,7 @@ class SchwabRoutes:
         }
         return [
             Route("/v1/oauth/token", self.token, methods=["POST"]),
+            Route("/v1/oauth/{rest:path}", _nowhere, methods=["GET", "POST", "PUT", "DELETE"]),
             *(
                 Route(f"/marketdata/v1{path}", partial(self.market_data, operation))
                 for path, operation in operations.items()
@@ -120,6 +121,11 @@ class SchwabRoutes:
         wait_s = self._limit.wait_for(app_key)
         if wait_s:
             raise too_many_requests(wait_s)
+
+
+async def _nowhere(_request: Request) -> Response:
+    """Answer for Schwab: another service of this port also has paths that begin with /v1."""
+    return _refused(not_found())
 
 
 def _unknown(_path: Mapping[str, str], _query: Mapping[str, str]) -> bytes:
