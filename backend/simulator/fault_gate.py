@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -45,6 +46,10 @@ _TARGETS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("GET", r"/trader/v1/userPreference", "schwab.trader.user_preference"),
         ("GET", r"/trader/v1/accounts.*", "schwab.trader.accounts"),
         ("", r"/trader/.*", "schwab.trader"),
+        ("", r"/v[1-3]/.*", "polygon.rest"),
+        ("", r"/flatfiles/?", "s3.list"),
+        ("HEAD", r"/flatfiles/.+", "s3.head"),
+        ("GET", r"/flatfiles/.+", "s3.get"),
     )
 )
 
@@ -196,9 +201,11 @@ def _refusal(status: int, target: str) -> tuple[bytes, bytes]:
 
 
 def _words(status: int, target: str) -> dict[str, Any]:
-    if status == 401:
+    if status == 401 and not target.startswith("polygon"):
         return unauthorized().body
-    title = "Too Many Requests" if status == 429 else "Internal Server Error"
+    title = HTTPStatus(status).phrase
+    if target.startswith("polygon"):
+        return {"status": "ERROR", "error": title}
     if target.startswith("schwab.trader"):
         return {"message": title, "errors": [title]}
     if status == 429:

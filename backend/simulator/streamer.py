@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 PATH = "/ws"
+
+_log = logging.getLogger(__name__)
 
 
 class ActivityFeed(Protocol):
@@ -116,7 +119,11 @@ class Streamer:
             if self._around.monotonic() >= due_s:
                 due_s = max(due_s + facts.BATCH_S, self._around.monotonic())
                 whom = set(self._links)
-            await self._deliver(whom)
+            try:
+                await self._deliver(whom)
+            except Exception:  # noqa: BLE001 - the outermost edge of a batch
+                # As one HTTP request that fails: the streamer outlives it, and somebody is told.
+                _log.exception("the streamer lost a batch")
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection to its end."""
