@@ -21,7 +21,7 @@ from obstore.store import S3Store
 from models.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from pydantic import SecretStr
 

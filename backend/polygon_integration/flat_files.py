@@ -35,7 +35,7 @@ _SEARCHED = 4
 _SAMPLE = 1 << 14
 
 
-class Unsorted(Exception):  # noqa: N818 - a turn of control inside this module, no error
+class Unsorted(Exception):
     """Blocks were passed over by an order that the file does not have."""
 
 

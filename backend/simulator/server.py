@@ -21,8 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from models.errors import ConfigError
+from simulator import s3, s3_files, trader_facts
 from simulator import schwab_facts as facts
-from simulator import trader_facts
 from simulator.activity import ExchangeFeed
 from simulator.admin import AdminRoutes
 from simulator.clock import MovableClock, market_clock, parse_start
@@ -36,6 +36,9 @@ from simulator.polygon.plans import DEMO_KEY
 from simulator.polygon.rest import PolygonRoutes
 from simulator.polygon.stream import PolygonStreams
 from simulator.rate_limit import RateLimit
+from simulator.recorded import SHIPPED
+from simulator.recorded_files import RecordedFolder
+from simulator.s3_content import Content
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
 from simulator.signals import stop_signals
@@ -166,6 +169,10 @@ class Simulator:
             proxy=f"http://{HOST}:{self._proxy.getsockname()[1]}" if self._proxy else "",
             polygon=self.http,
             polygon_key=DEMO_KEY,
+            s3=self.http,
+            s3_bucket=s3.BUCKET,
+            s3_access_key=s3_files.DEMO_KEY,
+            s3_secret_key=s3_files.PLANS[s3_files.DEMO_KEY].secret,
         )
 
     def application(self) -> ASGIApp:
@@ -192,9 +199,17 @@ class Simulator:
             *self.streamer.routes(),
             *self._polygon().routes(),
             *self._polygon_streams().routes(),
+            *self._flat_files().routes(),
         ]
         application = Starlette(routes=routes, exception_handlers=SchwabRoutes.failure_answers())
         return FaultGate(application, self.faults, self._revoke, wall_clock)
+
+    def _flat_files(self) -> s3.S3Routes:
+        recorded = None
+        if self.world.name == "recorded":
+            recorded = RecordedFolder(self.options.data or SHIPPED)
+        content = Content(self.world, self.options.seed, recorded)
+        return s3.S3Routes(s3_files.Bucket(content, self.clock, self.options.seed), wall_clock)
 
     def _trader(self) -> TraderRoutes:
         streamer = f"{self.http.replace('http', 'ws', 1)}{STREAMER_PATH}"

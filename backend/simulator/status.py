@@ -31,6 +31,10 @@ class Status:
         proxy: Address of the CONNECT listener; empty without one.
         polygon: Base address of Polygon's REST, for programs that can be told one.
         polygon_key: API key of the largest plan.
+        s3: Address of Polygon's flat files, path style.
+        s3_bucket: Their bucket.
+        s3_access_key: Of the largest plan.
+        s3_secret_key: Its secret.
     """
 
     http: str
@@ -53,3 +57,7 @@ class Status:
     proxy: str
     polygon: str
     polygon_key: str
+    s3: str
+    s3_bucket: str
+    s3_access_key: str
+    s3_secret_key: str
