@@ -11,7 +11,7 @@ fields count that no newer frame has told.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -31,13 +31,17 @@ from schwab_integration.stream_wire import (
 )
 
 LATE_FRAMES = 32
-"""Batches of a service that are remembered, to place one that comes late."""
+"""Batches of a service that are remembered, to place one that comes late. Their bytes are: decoded
+ones would take memory from the quick way for the sake of the rare one."""
 
 LATE_MS = 60_000
 """A batch that is older than the newest by more is not late: the server's clock was set."""
 
 MOST_STATES = 20_000
 """Instruments of a service that are kept: nobody subscribes more, whatever a server sends."""
+
+_Remembered: TypeAlias = tuple[int, int, bytes]
+"""Timestamp of a batch, its place in its frame, the frame."""
 
 _DECODER = msgspec.json.Decoder(TYPED_FRAME)
 
@@ -73,7 +77,7 @@ class _Level:
 
     def __init__(self) -> None:
         self.states: dict[str, QuoteState] = {}
-        self.recent: deque[tuple[int, list[dict[str, Any]]]] = deque(maxlen=LATE_FRAMES)
+        self.recent: deque[_Remembered] = deque(maxlen=LATE_FRAMES)
         self.newest = 0
 
 
@@ -124,35 +128,48 @@ class StreamDecoder:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             frame = repaired(data, self.misfits)
         else:
-            if frame.data and surplus(
-                data if isinstance(data, bytes) else data.encode(), frame.data
-            ):
+            if frame.data and surplus(data, frame.data):
                 audit(data, self.misfits)
         updates = Updates(responses=frame.response)
-        for batch in frame.data:
-            self._read(batch, updates)
+        for place, batch in enumerate(frame.data):
+            service = SERVICES[type(batch)]
+            level = self._levels.get(service)
+            if level is None:
+                self._read_whole(service, batch, updates)
+            else:
+                self._read_level(service, level, batch, (batch.timestamp, place, data), updates)
         for notice in frame.notify:
             _read_notice(notice, updates)
         return updates
 
-    def _read(self, batch: Batch, updates: Updates) -> None:
-        service = SERVICES[type(batch)]
-        level = self._levels.get(service)
-        if level is None:
-            for each in self._whole.read(service, batch.content):
-                if isinstance(each, Activity):
-                    each.time_ms = _since(batch)
-                _KINDS[type(each)](updates).append(each)
-            return
-        newest = level.newest
-        if batch.timestamp >= newest or newest - batch.timestamp > LATE_MS:
-            if batch.timestamp < newest:
-                level.recent.clear()
+    def _read_whole(self, service: Service, batch: Batch, updates: Updates) -> None:
+        for each in self._whole.read(service, batch.content):
+            if isinstance(each, Activity):
+                each.time_ms = _since(batch)
+            _KINDS[type(each)](updates).append(each)
+
+    def _read_level(
+        self,
+        service: Service,
+        level: _Level,
+        batch: Batch,
+        remembered: _Remembered,
+        updates: Updates,
+    ) -> None:
+        newest, recent = level.newest, level.recent
+        if batch.timestamp > newest:
             level.newest = batch.timestamp
-            level.recent.append((batch.timestamp, batch.content))
-            self._merge(service, level, batch, updates.quotes)
-        else:
+        elif newest - batch.timestamp > LATE_MS:
+            recent.clear()
+            level.newest = batch.timestamp
+        elif remembered in recent:
+            return  # a duplicate
+        elif batch.timestamp < newest:
             self._merge_late(service, level, batch, updates.quotes)
+            _insert(recent, remembered)
+            return
+        recent.append(remembered)
+        self._merge(service, level, batch, updates.quotes)
 
     def _merge(
         self, service: Service, level: _Level, batch: Batch, changed: list[QuoteState]
@@ -180,7 +197,7 @@ class StreamDecoder:
         if len(recent) == LATE_FRAMES and batch.timestamp < recent[0][0]:
             self.misfits.late += 1  # what came between is not known any more
             return
-        later = [items for stamp, items in recent if stamp > batch.timestamp]
+        later = [_again(each) for each in recent if each[0] > batch.timestamp]
         for item in batch.content:
             key = item["key"]
             over = [other for items in later for other in items if other["key"] == key]
@@ -198,15 +215,21 @@ class StreamDecoder:
                 state.fields.update({n: v for n, v in item.items() if n not in told})
             changed.append(state)
         self.updates += len(batch.content)
-        _insert(recent, (batch.timestamp, batch.content))
 
 
-def _insert(
-    recent: deque[tuple[int, list[dict[str, Any]]]], batch: tuple[int, list[dict[str, Any]]]
-) -> None:
-    """Put a late batch in its place, once; the oldest leaves where there is no room."""
-    if batch in recent:
-        return
+def _again(remembered: _Remembered) -> list[dict[str, Any]]:
+    """Return the items of a batch that was read before."""
+    _, place, data = remembered
+    try:
+        frame: Frame = _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        frame = repaired(data, Misfits())
+    items: list[dict[str, Any]] = frame.data[place].content
+    return items
+
+
+def _insert(recent: deque[_Remembered], batch: _Remembered) -> None:
+    """Put a late batch in its place; the oldest leaves where there is no room."""
     kept = sorted([*recent, batch], key=lambda each: each[0])[-LATE_FRAMES:]
     recent.clear()
     recent.extend(kept)

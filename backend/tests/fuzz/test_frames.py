@@ -95,4 +95,5 @@ def test_a_spoilt_frame_harms_nothing(name: str, spoilt: Any) -> None:
     names = [*decoder.misfits.fields, *decoder.misfits.services, *reader.unknown]
     assert len(names) <= 1600
     assert sys.getsizeof("".join(names)) < 200_000
-    assert heard(decoder, reader, FRAMES[name]) or name in {"order created", "order filled", "bars"}
+    decoder.begin()
+    assert heard(decoder, ActivityReader(), FRAMES[name])  # the good frame is still understood
