@@ -16,7 +16,16 @@ FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER.parents[1] / "docs" / "benchmarks.md"
 NOT_A_BENCHMARK = {"report"}
 LIBRARIES = ("numpy", "numba", "polars", "psycopg", "msgspec", "orjson", "pandas")
-PEERS = ("fast-vollib", "vollib", "pyvolr", "polars-vol", "QuantLib", "scipy", "mpmath")
+PEERS = (
+    "fast-vollib",
+    "vollib",
+    "pyvolr",
+    "polars-vol",
+    "QuantLib",
+    "scipy",
+    "mpmath",
+    "schwab-py",
+)
 
 
 def names() -> list[str]:
