@@ -225,3 +225,19 @@ def test_the_websocket_of_the_streamer_is_behind_its_real_name() -> None:
     )
     done = run_exec("--", sys.executable, "-c", script)
     assert (done.returncode, done.stdout) == (0, "open\n"), done.stderr
+
+
+def test_exec_with_the_login_page_lets_the_program_go_through_it() -> None:
+    script = (
+        "import os\n"
+        "from urllib.parse import urlencode\n"
+        "from simulator.visitor import sign_in_by_pages\n"
+        "asked = {'client_id': os.environ['SCHWAB_APP_KEY'],\n"
+        "         'redirect_uri': os.environ['SCHWAB_CALLBACK_URL'], 'response_type': 'code'}\n"
+        "url = 'https://api.schwabapi.com/v1/oauth/authorize?' + urlencode(asked)\n"
+        "who = os.environ['SIMULATOR_USER'], os.environ['SIMULATOR_PASSWORD']\n"
+        "print(sign_in_by_pages(url, *who).partition('=')[0])\n"
+    )
+    program = [sys.executable, "-c", script]
+    done = run_exec("--login-page", "--", *program, PYTHONPATH=str(BACKEND))
+    assert (done.returncode, done.stdout) == (0, "https://127.0.0.1:8182?code\n"), done.stderr
