@@ -59,7 +59,7 @@ def test_wrong_usage(bare: Bench, arguments: list[str], word: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--source", "polygon"], "Polygon is not connected yet"),
+        (["--source", "polygon", "--clock", "2095-01-02T10:00"], "in the future"),
         (["--clock", "2095-01-02T10:00"], "in the future"),
         (["--start", "2035-01-02"], "has opened yet"),
         (["--start", "2026-11-21", "--end", "2026-11-22"], "no session"),
@@ -81,6 +81,23 @@ def test_an_unknown_ticker_is_named_and_nothing_stored_is_lost(friday: Bench) ->
     runs = friday.read("download_runs").sort("started_at")
     assert runs["status"].to_list() == ["complete", "failed"]
     assert "NOSUCH" in runs["error"][1]
+
+
+def test_a_wrong_polygon_key(friday: Bench, simulator: dict[str, Any]) -> None:
+    done = friday.main(
+        "--source", "polygon", POLYGON_API_KEY="wrong-key", POLYGON_BASE_URL=simulator["http"]
+    )
+    assert_one_sentence(done, "Unknown API Key", "POLYGON_API_KEY")
+    assert "wrong-key" not in done.err
+
+
+def test_a_polygon_plan_without_snapshots(friday: Bench, simulator: dict[str, Any]) -> None:
+    done = friday.main(
+        *("--source", "polygon", "--days", "1"),
+        POLYGON_API_KEY="SimulatorPolygonKeyBasic",
+        POLYGON_BASE_URL=simulator["http"],
+    )
+    assert_one_sentence(done, "plan does not include")
 
 
 def test_a_simulator_that_is_not_there(bare: Bench) -> None:
@@ -231,6 +248,6 @@ def test_a_state_folder_that_cannot_be_made(bare: Bench) -> None:
 
 
 def test_debug_shows_the_trace(bare: Bench) -> None:
-    done = bare.main("--source", "polygon", "--debug")
+    done = bare.main("--source", "schwab", "--debug")
     assert done.status == 2
     assert "Traceback" in done.err
