@@ -49,6 +49,8 @@ def run_sync(folder: str, seen: dict[str, Any]) -> None:
     with schwabdev.Client(**options(folder)) as client:
         stream = schwabdev.Stream(client)
         stream.start(lambda message: note(message, seen))
+        while not stream.active:  # what is sent earlier goes out as ADD, which activity ignores
+            time.sleep(0.05)
         for request in wanted(stream):
             stream.send(request)
         end = time.monotonic() + 30
@@ -61,6 +63,8 @@ async def run_async(folder: str, seen: dict[str, Any]) -> None:
     async with schwabdev.ClientAsync(**options(folder)) as client:
         stream = schwabdev.StreamAsync(client)
         await stream.start(lambda message: note(message, seen))
+        while not stream.active:  # noqa: ASYNC110 - as users write
+            await asyncio.sleep(0.05)
         for request in wanted(stream):
             await stream.send(request)
         end = time.monotonic() + 30
