@@ -532,16 +532,12 @@ class PaperAccount:
     def _arrive(self, order: PaperOrder) -> None:
         """Let an order meet the newest quotes of its legs that belong to its session."""
         quote = self.state.quotes.get(order.legs[0].symbol)
-        if quote is not None and quote.time_ns >= order.open_ns:
+        if quote is not None:
             self._meet(order, quote)
 
     def _meet(self, order: PaperOrder, quote: Quote) -> None:
         """Let a working order meet the newest quote of one of its legs."""
-        if not order.open_ns <= self.state.now_ns < order.close_ns:
-            return
-        if order.order_type in _ON_CLOSE:
-            return
-        if order.order_type in _STOPS and not order.triggered and not self._triggers(order, quote):
+        if not self._works(order, quote):
             return
         if len(order.legs) == 1:
             match = match_single(order, quote, self._left(quote, order.legs[0].sign), self.rules)
@@ -562,6 +558,16 @@ class PaperAccount:
             self._fill(order, match)
         if order.time_in_force in _AT_ONCE and not order.status.terminal:
             self._end(order, OrderStatus.CANCELED, "the rest could not be filled at once")
+
+    def _works(self, order: PaperOrder, quote: Quote) -> bool:
+        """Return whether an order may trade against a quote, whatever its price."""
+        if not order.open_ns <= self.state.now_ns < order.close_ns:
+            return False
+        if quote.time_ns < order.open_ns:
+            return False  # told late: it is of another session
+        if order.order_type in _ON_CLOSE:
+            return False
+        return order.order_type not in _STOPS or order.triggered or self._triggers(order, quote)
 
     def _left(self, quote: Quote, sign: int) -> int | None:
         """Return what our orders have left of a quote's displayed size; None: no bound."""

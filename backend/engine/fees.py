@@ -44,7 +44,7 @@ class FillTerms(NamedTuple):
     multiplier: Decimal
 
 
-class FeeParts(msgspec.Struct, frozen=True):
+class FeeParts(msgspec.Struct, frozen=True, gc=False):
     """USD by kind of fee.
 
     Attributes:
@@ -82,7 +82,7 @@ class FeeParts(msgspec.Struct, frozen=True):
     def rounded(self) -> FeeParts:
         """Return each part in whole cents, half up."""
         parts = (self.commission, self.sec, self.orf, self.taf, self.index, self.nfa)
-        return FeeParts(*(part.quantize(_CENT, ROUND_HALF_UP) for part in parts))
+        return FeeParts(*[p.quantize(_CENT, ROUND_HALF_UP) if p else _ZERO for p in parts])
 
 
 class Rate(NamedTuple):

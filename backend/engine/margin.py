@@ -77,6 +77,10 @@ class Requirement(NamedTuple):
     covered: int = 0
 
 
+NOTHING_REQUIRED = Requirement()
+"""Of long options."""
+
+
 class _Pair(NamedTuple):
     """A short option and the long one that covers it, `quantity` times."""
 
@@ -124,7 +128,7 @@ def option_requirement(
     """
     shorts = [option for option in options if option.quantity < 0]
     if not shorts:
-        return Requirement()
+        return NOTHING_REQUIRED
 
     def alone(option: OptionHolding) -> Decimal:
         if cash_rules and option.right == "P":

@@ -1,7 +1,8 @@
 """The state of a paper account as plain values: what `PaperAccount.snapshot` dumps.
 
-msgspec Structs that change in place, since a loop makes and moves many of them; `msgspec` turns the
-whole tree into JSON and back. Quantities are whole units, money is `Decimal`, times are ns, UTC.
+msgspec Structs that change in place, since a loop makes and moves many of them (they hold no cycle,
+so that the collector need not look at them); `msgspec` turns the whole tree into JSON and back.
+Quantities are whole units, money is `Decimal`, times are ns, UTC.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from models.order_terms import (  # noqa: TC001 - the same
 ZERO = Decimal(0)
 
 
-class PaperLeg(msgspec.Struct):
+class PaperLeg(msgspec.Struct, gc=False):
     """One instrument of an order.
 
     Attributes:
@@ -50,7 +51,7 @@ class PaperLeg(msgspec.Struct):
     fees_paid: Decimal = ZERO
 
 
-class PaperOrder(msgspec.Struct):
+class PaperOrder(msgspec.Struct, gc=False):
     """One order with everything that the paper venue knows of it.
 
     Attributes:
@@ -124,7 +125,7 @@ class PaperOrder(msgspec.Struct):
     reason: str = ""
 
 
-class Holding(msgspec.Struct):
+class Holding(msgspec.Struct, gc=False):
     """What is held of one symbol.
 
     Attributes:
@@ -140,7 +141,7 @@ class Holding(msgspec.Struct):
     updated_ns: int = 0
 
 
-class Booked(msgspec.Struct):
+class Booked(msgspec.Struct, gc=False):
     """One fill in the account's books.
 
     Attributes:
@@ -154,7 +155,7 @@ class Booked(msgspec.Struct):
     fill: Fill
 
 
-class Expired(msgspec.Struct):
+class Expired(msgspec.Struct, gc=False):
     """What became of an option position at its expiration.
 
     Attributes:
@@ -176,7 +177,7 @@ class Expired(msgspec.Struct):
     time_ns: int
 
 
-class Unsettled(msgspec.Struct):
+class Unsettled(msgspec.Struct, gc=False):
     """Cash of a trade that settles later.
 
     Attributes:

@@ -151,6 +151,13 @@ def test_an_order_before_the_open_is_queued(desk: Make) -> None:
     assert d.see(quote(time_ns=at(15, 9, 30))) == [("c1", "FILLED")]
 
 
+def test_a_quote_of_another_session_that_comes_late_fills_nothing(desk: Make) -> None:
+    d = desk()
+    d.place(d.order(buy()))
+    assert d.see(quote(time_ns=at(12, 15))) == []
+    assert d.see(quote(time_ns=at(15, 9, 45))) == [("c1", "FILLED")]
+
+
 def test_an_order_of_the_weekend_is_of_monday(desk: Make) -> None:
     d = desk()
     d.place(d.order(buy(), order_type=LIMIT, limit_price="400"), at(13, 12))
