@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -16,7 +18,7 @@ import pytest
 from pydantic import SecretStr
 
 from models import spreads
-from models.errors import NotFound, OrderRejected
+from models.errors import NotFound, OrderRejected, OrderUnknown
 from models.order_groups import OrderTicket
 from models.order_terms import (
     AccountKind,
@@ -47,13 +49,12 @@ FROM, TO = NOW - timedelta(days=1), NOW + timedelta(days=1)
 NUMBERS = count(1)
 
 
-@pytest.fixture(scope="module")
-def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What the running simulator said when it was ready."""
-    command = [sys.executable, "-m", "simulator", "--port", "0", "--clock", CLOCK, "--speed", "0"]
+@contextmanager
+def running(home: Path, clock: str) -> Iterator[dict[str, Any]]:
+    """Yield what a simulator says when it is ready; it ends with the block."""
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--clock", clock, "--speed", "0"]
     command += ["--auto-approve", "--parent-pid", str(os.getpid())]
-    home = str(tmp_path_factory.mktemp("simulator"))
-    environment = {**os.environ, "OPTIONS_HOME": home}
+    environment = {**os.environ, "OPTIONS_HOME": str(home)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
@@ -64,13 +65,24 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, An
 
 
 @pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    with running(tmp_path_factory.mktemp("simulator"), CLOCK) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
 def settings(simulator: dict[str, Any]) -> SchwabSettings:
+    return signed_in(simulator)
+
+
+def signed_in(simulator: dict[str, Any]) -> SchwabSettings:
+    """Return the settings of somebody who has signed in."""
     made = SchwabSettings(
         app_key=SecretStr(simulator["app_key"]),
         app_secret=SecretStr(simulator["app_secret"]),
         callback_url=simulator["callback_url"],
         base_url=simulator["schwab"],
-        token_file=Path(simulator["home"]) / "schwab_token.json",
+        token_file=simulator["home"] / "schwab_token.json",
         requests_per_minute=10_000,
     )
     reply = httpx2.get(authorization_url(made, state="s-1"), trust_env=False)
@@ -284,3 +296,52 @@ def assert_refused(trader: SchwabTrader, mine: str, ticket: OrderTicket, word: s
         said = reported.status_description or ""
     assert word in said
     assert said
+
+
+def test_a_closed_market_lets_orders_wait(tmp_path: Path) -> None:
+    evening = datetime(2026, 11, 19, 23, 30, tzinfo=UTC)
+    with (
+        running(tmp_path, "2026-11-19T18:30") as ready,
+        SchwabTrader(signed_in(ready), clock=lambda: evening) as trader,
+    ):
+        mine = trader.account_numbers()[0].hash_value
+        order = spreads.order(terms(mine), [spreads.leg("QQQ", Side.BUY)])
+        reported = placed(trader, mine, order)
+        assert order_of(reported, owner(mine)).status is OrderStatus.WAITING
+
+
+@pytest.mark.parametrize("write", ["place", "replace", "cancel"])
+def test_a_reply_that_is_lost_after_the_order_was_taken(
+    simulator: dict[str, Any], trader: SchwabTrader, hashes: dict[str, str], write: str
+) -> None:
+    mine = hashes["CASH"]
+    order = spreads.order(
+        terms(mine), [spreads.leg("QQQ", Side.BUY)], limit_price=Decimal("123.45")
+    )
+    old = placed(trader, mine, order).order_id or 0
+    before = len(trader.orders(mine, FROM, TO))
+    lose_replies(simulator, write)
+    writes: dict[str, Callable[[], Any]] = {
+        "place": lambda: trader.place(mine, to_wire(order)),
+        "replace": lambda: trader.replace(mine, old, to_wire(order)),
+        "cancel": lambda: trader.cancel(mine, old),
+    }
+    with pytest.raises(OrderUnknown, match="look it up, do not repeat"):
+        writes[write]()
+    assert len(trader.orders(mine, FROM, TO)) == before + (write != "cancel")
+    over = {"place": "WORKING", "replace": "REPLACED", "cancel": "CANCELED"}
+    deadline = time.monotonic() + 10  # a new order is acknowledged a moment later
+    while trader.order(mine, old).status != over[write] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert trader.order(mine, old).status == over[write]
+
+
+def lose_replies(simulator: dict[str, Any], write: str) -> None:
+    """Let the simulator keep its next reply to such a request to itself."""
+    reply = httpx2.post(
+        f"{simulator['http']}/simulator/faults",
+        headers={"x-simulator-admin": simulator["admin_token"]},
+        json={"target": f"schwab.trader.{write}", "fault": "lost_reply", "count": 1},
+        trust_env=False,
+    )
+    assert reply.is_success, reply.text
