@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from models.errors import ConfigError
-from simulator.clock import market_clock, parse_start
+from simulator.clock import MovableClock, market_clock, parse_start
 from utils.market_calendar import NEW_YORK
 
 
@@ -81,3 +81,19 @@ def test_market_time_runs_at_its_speed(speed: float, minutes: float) -> None:
 def test_no_other_speed(speed: float) -> None:
     with pytest.raises(ConfigError, match="--speed"):
         market_clock(datetime.now(UTC), speed)
+
+
+def test_a_moved_clock_goes_on_from_there_and_never_back() -> None:
+    wall = HandClock(new_york("2026-11-20T09:00"))
+    clock = MovableClock(market_clock(new_york("2026-11-20T12:00"), 0.0, wall))
+    clock.move(new_york("2026-11-20T13:00"), 2.0)
+    wall.time += timedelta(minutes=5)
+    assert clock() == new_york("2026-11-20T13:10")
+    clock.move(speed=0.0)
+    wall.time += timedelta(minutes=5)
+    assert (clock(), clock.speed) == (new_york("2026-11-20T13:10"), 0.0)
+    with pytest.raises(ConfigError, match="never goes back"):
+        clock.move(new_york("2026-11-20T13:09"))
+    with pytest.raises(ConfigError, match="frozen"):
+        clock.move(speed=-1.0)
+    assert clock() == new_york("2026-11-20T13:10")
