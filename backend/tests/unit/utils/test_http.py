@@ -211,7 +211,18 @@ def test_a_refused_connection_is_one_sentence(fake_time: FakeTime) -> None:
     )
     assert len(fake_time.slept) == 3
     assert caught.value.retryable
+    assert caught.value.sent is False
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("how", ["hang", "reset", "half"])
+def test_what_broke_after_it_was_sent_may_have_arrived(serve: Serve, answer: Any, how: str) -> None:
+    server = serve(lambda _: answer(**{how: True}))
+    session = HttpSession(Service(server.url, "acme"), patience=Patience(read_s=0.1))
+    with session, pytest.raises(Unavailable) as caught:
+        session.post("/x", b"{}")
+    assert caught.value.sent is True
+    assert len(server.received) == 1
 
 
 def test_a_silent_server_is_given_up(serve: Serve, answer: Any) -> None:
@@ -270,6 +281,7 @@ def test_a_bad_certificate_file_is_a_config_error(tmp_path: Path, fake_time: Fak
 
 def test_a_request_shows_no_query() -> None:
     assert str(Request("GET", "/x", {"apiKey": "hidden"})) == "GET /x"
+    assert str(Request("GET", "/x/hidden", name="the account")) == "the account"
     told = Request("POST", "/x", body=b"hidden", headers={"authorization": "hidden"})
     assert "hidden" not in repr(told)
     assert "hidden" not in repr(Service("http://x", "acme", headers={"apikey": "hidden"}))
