@@ -67,6 +67,10 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
         admin_token: Lets a program sign in without the login page.
         polygon: Base URL of its Polygon.
         polygon_key: API key of the largest plan there.
+        s3: Address of its flat files.
+        s3_bucket: Their bucket.
+        s3_access_key: Of the largest plan.
+        s3_secret_key: Its secret.
     """
 
     schwab: str
@@ -80,6 +84,10 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
     admin_token: str
     polygon: str
     polygon_key: str
+    s3: str = ""
+    s3_bucket: str = "flatfiles"
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from polygon_integration.flat_blocks import BLOCK_BYTES, LONGEST_LINE, Block, bl
 from polygon_integration.flat_parse import TICKER, BadLine, Parser, Run, wanted_roots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from polygon_integration.flat_datasets import FlatDataset
 

@@ -110,7 +110,8 @@ class Content:
 
     def _of_recordings(self, day: date) -> dict[str, pl.DataFrame]:
         assert self._recorded is not None  # noqa: S101 - the caller looked
-        bars, quotes = [], []
+        bars: list[pl.DataFrame] = []
+        quotes: list[pl.DataFrame] = []
         for file in self._recorded.files:
             if file.day == day and file.kind in {"options_trades", "options_quotes"}:
                 rows = self._recorded.read(file.symbol, file.kind, day)

@@ -32,6 +32,10 @@ STATUS = Status(
     proxy="",
     polygon="http://127.0.0.1:8700",
     polygon_key="key",
+    s3="http://127.0.0.1:8700",
+    s3_bucket="flatfiles",
+    s3_access_key="access",
+    s3_secret_key="secret",
 )
 
 

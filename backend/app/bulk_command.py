@@ -1,0 +1,285 @@
+"""The bulk backfill as a command: days, workers, progress, what is missing, an audit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from app import cli
+from app.flat_backfill import Done, Job, store_day
+from app.simulated_market import SimulatorOptions, running_simulator, simulator_status
+from app.wiring import SimulatorSettings
+from clients.lake import Lake
+from models.errors import ConfigError, DataError, RateLimited, TradingError, Unavailable
+from polygon_integration.config import PolygonSettings
+from polygon_integration.flat_datasets import dataset
+from polygon_integration.s3_bulk_downloader import State, due_at
+from simulator.clock import market_clock
+from utils import market_calendar
+from utils.clock import wall_clock
+from utils.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date, datetime
+
+    from app.simulated_market import SimulatorStatus
+
+DEFAULT_SESSIONS = 5
+_WATCH_S = 0.2
+_GOOD = frozenset({State.AVAILABLE, State.HOLIDAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One call of the command.
+
+    Attributes:
+        dataset: As minute_aggs.
+        start: First day; None: five sessions.
+        end: Last day; None: the last one whose file is due.
+        underlyings: Some; none means all.
+        lake: Folder or s3:// address; None for that of the settings.
+        executor: local, or dask://HOST:PORT.
+        workers: Processes of the local executor; None: one a core, four at most.
+        audit: Whether to compare minutes with days instead of fetching.
+        quiet: Whether to leave the progress bar away.
+    """
+
+    dataset: str
+    start: date | None = None
+    end: date | None = None
+    underlyings: tuple[str, ...] = ()
+    lake: str | None = None
+    executor: str = "local"
+    workers: int | None = None
+    audit: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom to ask.
+
+    Attributes:
+        job: What all jobs have in common: address, keys, origin, market time.
+        described: For people.
+        now: Market time.
+    """
+
+    job: dict[str, object]
+    described: str
+    now: datetime
+
+
+def run_bulk(asked: Asked) -> int:
+    """Store the day files that are missing; return the exit status.
+
+    Raises:
+        TradingError: Something that a person must know.
+    """
+    what = dataset(asked.dataset)
+    if asked.audit:
+        from app.flat_audit import audit  # noqa: PLC0415 - the other half of the command
+
+        return audit(asked)
+    with ExitStack() as stack:
+        service = stack.enter_context(_service())
+        days = wanted_days(asked, service.now)
+        lake = Lake.open(asked.lake)
+        print(f"{what.prefix}, {days[0]} to {days[-1]}, {_named(asked)}: {service.described}")
+        jobs = [
+            Job(  # type: ignore[arg-type] # what is common has the types of Job
+                dataset=asked.dataset,
+                day=day,
+                underlyings=asked.underlyings,
+                lake=asked.lake,
+                **service.job,
+            )
+            for day in days
+        ]
+        pool = stack.enter_context(_executor(asked, len(jobs)))
+        began = time.monotonic()
+        done, failed = _all(pool, jobs, quiet=asked.quiet)
+    return _told(done, failed, lake, time.monotonic() - began)
+
+
+def wanted_days(asked: Asked, now: datetime) -> list[date]:
+    """Return the days that were asked for, oldest first: of a range every one but weekends.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    due = market_calendar.sessions_back(now, DEFAULT_SESSIONS + 2)
+    due = [each for each in due if due_at(each.day) <= now]
+    last = asked.end or due[-1].day
+    if asked.start is None:
+        return [each.day for each in due if each.day <= last][-DEFAULT_SESSIONS:] or [last]
+    if asked.start > last:
+        raise ConfigError(f"--start {asked.start} is after --end {last}")
+    days = [asked.start + timedelta(n) for n in range((last - asked.start).days + 1)]
+    weekdays = [day for day in days if day.weekday() < 5]
+    if not weekdays:
+        raise ConfigError(f"there is no weekday from {asked.start} to {last}")
+    return weekdays
+
+
+def _named(asked: Asked) -> str:
+    return ", ".join(asked.underlyings) or "all underlyings"
+
+
+@contextmanager
+def _service() -> Iterator[Service]:
+    """Polygon where its keys are set, else a running simulator, else one of our own."""
+    settings = load(PolygonSettings)
+    if settings.s3_access_key.get_secret_value():
+        settings.s3_credentials()
+        now = wall_clock()
+        common: dict[str, object] = {
+            "origin": "live",
+            "endpoint": settings.s3_endpoint,
+            "bucket": settings.s3_bucket,
+        }
+        status = _simulator_behind(settings)
+        if status is not None:
+            common |= {"origin": status.origin, "now": status.now, "speed": status.speed}
+            now = status.now
+        yield Service(common, settings.s3_endpoint, now)
+        return
+    url = load(SimulatorSettings).simulator_url
+    if url:
+        yield _simulated(simulator_status(url), f"simulator at {url}")
+        return
+    options = SimulatorOptions("generated", wall_clock(), 1.0)
+    with running_simulator(options) as status:
+        note = "simulator (no POLYGON_S3_ACCESS_KEY is set)"
+        yield _simulated(status, note)
+
+
+def _simulator_behind(settings: PolygonSettings) -> SimulatorStatus | None:
+    """Return the status of the simulator at the settings' address: its rows are never live."""
+    if settings.s3_endpoint == PolygonSettings.model_fields["s3_endpoint"].default:
+        return None
+    try:
+        return simulator_status(settings.s3_endpoint)
+    except TradingError:
+        return None
+
+
+def _simulated(status: SimulatorStatus, described: str) -> Service:
+    common: dict[str, object] = {
+        "origin": status.origin,
+        "endpoint": status.s3,
+        "bucket": status.s3_bucket,
+        "access_key": status.s3_access_key,
+        "secret_key": status.s3_secret_key,
+        "now": status.now,
+        "speed": status.speed,
+    }
+    return Service(common, described, market_clock(status.now, status.speed)())
+
+
+@contextmanager
+def _executor(asked: Asked, jobs: int) -> Iterator[Executor]:
+    if asked.executor == "local":
+        workers = asked.workers or min(os.cpu_count() or 1, 4)
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(
+            min(workers, jobs), context, initializer=end_with_parent, initargs=(os.getpid(),)
+        ) as pool:
+            yield pool
+        return
+    address = asked.executor.removeprefix("dask://")
+    if address == asked.executor:
+        raise ConfigError(f"--executor {asked.executor}: give local, or dask://HOST:PORT")
+    try:
+        from distributed import Client  # noqa: PLC0415 - an extra, and heavy
+    except ImportError:
+        raise ConfigError("a cluster needs the extra: pip install -e '.[cluster]'") from None
+    try:
+        client = Client(f"tcp://{address}", timeout="10s")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no Dask scheduler answers at {address}: {error}") from None
+    with client, client.get_executor(retries=2) as pool:
+        yield pool
+
+
+def end_with_parent(parent: int) -> None:
+    """Let a worker end when the command that started it is gone, however it went."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _all(
+    pool: Executor, jobs: Sequence[Job], *, quiet: bool
+) -> tuple[list[Done], list[tuple[Job, TradingError]]]:
+    """Run all jobs; a failure that concerns one day does not stop the others."""
+    from rich.console import Console  # noqa: PLC0415 - `--help` answers before it
+    from rich.progress import (  # noqa: PLC0415 - the same
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    done: list[Done] = []
+    failed: list[tuple[Job, TradingError]] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=quiet,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("day files", total=len(jobs))
+        running: dict[Future[Done], Job] = {pool.submit(store_day, job): job for job in jobs}
+        try:
+            for future in as_completed(running):
+                try:
+                    done.append(future.result())
+                except (DataError, Unavailable, RateLimited) as error:
+                    failed.append((running[future], error))
+                bar.advance(task)
+        except BaseException:
+            for future in running:
+                future.cancel()
+            raise
+    return sorted(done, key=lambda each: each.day), failed
+
+
+def _told(
+    done: list[Done], failed: list[tuple[Job, TradingError]], lake: Lake, seconds: float
+) -> int:
+    stored = [each for each in done if each.state is State.AVAILABLE and not each.was_there]
+    there = sum(each.was_there for each in done)
+    rows, size = sum(each.rows for each in stored), sum(each.size for each in stored)
+    for each in done:
+        if each.sentence:
+            print(each.sentence)
+        if each.bad:
+            print(f"{each.day}: {each.bad} bad lines were kept out; the ledger has them")
+    for job, error in failed:
+        print(f"{job.day}: {error}")
+    print(
+        f"{len(stored)} day files stored ({rows:,} rows from {size / 1e6:.1f} MB), {there} were there "
+        f"already, in {lake.place.shown}, {seconds:.1f} s"
+    )
+    if failed:
+        print("run the same command again: it goes on where this one ended")
+        return cli.FAILED
+    lacking = [each for each in done if each.state not in _GOOD]
+    return cli.PARTIAL if lacking else cli.OK
