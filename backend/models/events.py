@@ -216,5 +216,16 @@ MarketEvent: TypeAlias = Quote | TradeTick | Bar | Heartbeat
 Event: TypeAlias = MarketEvent | OrderUpdate
 """What the engine's loop eats."""
 
-StreamEvent: TypeAlias = Event | Book | Screen
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="gap"):
+    """A stream was interrupted and goes on: what happened meanwhile was not told and is to be asked.
+
+    Attributes:
+        time_ns: When it went on, UTC.
+    """
+
+    time_ns: int
+
+
+StreamEvent: TypeAlias = Event | Book | Screen | Gap
 """What a provider's stream can tell; the engine's loop is handed the events alone."""

@@ -58,6 +58,10 @@ class Sink(Protocol):
         """Take what one frame told."""
         ...
 
+    def resumed(self) -> None:
+        """Take that the connection was lost and is there again."""
+        ...
+
     def refuse(self, service: Service, keys: Sequence[str], error: StreamError) -> None:
         """Take that some keys are not to be had."""
         ...
@@ -166,9 +170,13 @@ class StreamConnection:
         """Sign in, then keep the subscriptions as wanted until nothing is."""
         await self._sign_in(socket)
         socket.prove()
+        resumed = self.sign_ins > 1
         while True:
             self._changed.clear()
             await self._subscribe(socket)
+            if resumed:  # only now nothing more is missed
+                resumed = False
+                self._sink.resumed()
             if not self._wanted:
                 await self._ask(socket, Service.ADMIN, Command.LOGOUT, {})
                 return

@@ -7,9 +7,10 @@ and every bar.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, TypeAlias
 
-from models.events import Book, OrderUpdate, Screen, StreamEvent
+from models.events import Book, Gap, OrderUpdate, Screen, StreamEvent
 from models.schwab_fields import Service
 from schwab_integration.stream_activity import ActivityReader
 from schwab_integration.stream_requests import ACTIVITY_KEY, Subscription, union
@@ -103,6 +104,12 @@ class Hub:
         for listener in self._listeners:
             listener.feed.close(error)
 
+    def resumed(self) -> None:
+        """Tell those who listen to their orders that some updates may be missing."""
+        for listener in self._listeners:
+            if listener.subscription.activity:
+                listener.feed.put(Gap(time_ns=time.time_ns()), Gap)
+
     def refuse(self, service: Service, keys: Sequence[str], error: StreamError) -> None:
         """End the feeds of those who asked for what is not to be had."""
         for listener in list(self._listeners):
@@ -124,7 +131,7 @@ class Hub:
         if updates.heartbeat:
             for listener in self._listeners:
                 if listener.subscription.heartbeats:
-                    listener.feed.put(updates.heartbeat, "heartbeat")
+                    listener.feed.put(updates.heartbeat, type(updates.heartbeat))
 
     def _tell(self, where: tuple[Service, str], event: Bar | Book | Screen | OrderUpdate) -> None:
         for listener in self._by_key.get(where, ()):

@@ -48,7 +48,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         nasdaq_books: Whose order books at the Nasdaq.
         option_books: Whose order books at the option exchanges.
         screens: Screeners by Schwab's key, as NASDAQ_VOLUME_5 or OPTION_ALL_VOLUME_0.
-        activity: Whether updates of one's own orders.
+        activity: Whether updates of one's own orders, and a `Gap` where some may be missing.
         heartbeats: Whether a `Heartbeat` whenever the server sends one.
     """
 

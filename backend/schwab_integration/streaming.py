@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from models.errors import BadReply
+from models.events import Gap
 from schwab_integration.auth import SchwabAuth
 from schwab_integration.config import PROVIDER, SchwabSettings
 from schwab_integration.stream_connection import StreamConnection, Tokens
@@ -79,6 +81,8 @@ class SchwabStream:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Yield quotes of these symbols, and what else is asked for; see `Subscription`.
 
+        With `activity` a `Gap` comes after each interruption: updates of orders may have been lost.
+
         Raises:
             ConfigError: Nothing is asked for, or a symbol cannot be sent.
             TokenExpired: A person must sign in.
@@ -107,6 +111,8 @@ class SchwabStream:
                         yield event
                 if ours:
                     return
+            if subscription.activity:  # whoever takes over, updates may be missing
+                yield Gap(time_ns=time.time_ns())
 
     async def _own(
         self, place: Place, subscription: Subscription

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from models.events import Book, Heartbeat, Quote, Screen
+from models.events import Book, Gap, Heartbeat, Quote, Screen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable, Iterator
@@ -62,7 +62,7 @@ def conflation_key(event: object) -> Hashable | None:
         return (event.venue, event.symbol)
     if isinstance(event, Screen):
         return ("screen", event.key)
-    return "heartbeat" if isinstance(event, Heartbeat) else None
+    return type(event) if isinstance(event, Heartbeat | Gap) else None
 
 
 class Feed(Generic[T]):

@@ -16,7 +16,7 @@ from models.errors import (
     StreamError,
     SubscriptionRefused,
 )
-from models.events import Bar, Book, Heartbeat, OrderUpdate, Quote, Screen
+from models.events import Bar, Book, Gap, Heartbeat, OrderUpdate, Quote, Screen
 from schwab_integration.stream_requests import Subscription
 from utils.feed import plainly
 from utils.sockets import SocketPatience
@@ -228,6 +228,24 @@ def test_a_lost_connection_is_made_again_and_subscribed_again(
             return [r["command"] for r in fake.requests if r["connection"] <= 4]
 
     assert asyncio.run(run()) == ["LOGIN", "SUBS"] * 4
+
+
+def test_after_an_interruption_a_gap_is_told_to_who_listens_to_orders(
+    streamer: Any, wire: Any, make_stream: Any
+) -> None:
+    def script(request: dict[str, Any], number: int) -> Any:
+        if request["service"] != "ACCT_ACTIVITY" or number > 1:
+            return None
+        return [wire.response(request), None]
+
+    async def run() -> Any:
+        async with streamer(script) as fake:
+            found = await first(make_stream(fake.url).listen(activity=True))
+            sent = [r["parameters"] for r in fake.requests if r["service"] == "ACCT_ACTIVITY"]
+            assert sent == [{"keys": "Account Activity", "fields": "0,1,2,3"}] * 2
+            return found
+
+    assert isinstance(asyncio.run(run())[0], Gap)
 
 
 def test_a_silent_connection_is_given_up(streamer: Any, wire: Any, make_stream: Any) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import Disconnected
-from models.events import Bar, Book, Heartbeat, OrderUpdate, Quote, Screen
+from models.events import Bar, Book, Gap, Heartbeat, OrderUpdate, Quote, Screen
 from models.order_terms import OrderStatus
 from utils.feed import Conflation, Feed, conflation_key, plainly
 
@@ -54,6 +54,7 @@ def test_what_may_be_replaced() -> None:
         Book(symbol="Q", venue="NASDAQ_BOOK", time_ns=1),
         Screen(key="Q", time_ns=1),
         Heartbeat(time_ns=1),
+        Gap(time_ns=1),
     ]
     assert len({conflation_key(event) for event in events}) == len(events)
 
