@@ -63,6 +63,8 @@ def option(
         # calendar: a longer option covers a shorter one of the same strike, never the reverse
         ([option("C", 500, -1), option("C", 500, 1, "9", JANUARY)], 0, "0"),
         ([option("C", 500, 1), option("C", 500, -1, "9", JANUARY)], 0, "10900"),
+        # a long option so far away that the pair would require more than the short one alone
+        ([option("P", 400, -1, "0.10"), option("P", 300, 1, "0.05")], 0, "4010"),
         # strangle: the dearer side and the other's value: put 100 - 10 + 5, call value 4
         ([option("P", 490, -1, "5"), option("C", 520, -1, "4")], 0, "9900"),
         # ratio spread: one pair, one uncovered (100 - 5 + 3)

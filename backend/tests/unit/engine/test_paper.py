@@ -590,3 +590,51 @@ def test_the_broker_tells_the_same_through_its_calls_and_its_stream(desk: Make) 
     assert broker.observe(bar)[-1].status == "WORKING"
     assert broker.cancel(second[-1].order_id)[-1].status == "CANCELED"
     assert taken(stream)[-1].status == "CANCELED"
+
+
+def test_a_closing_order_ends_when_its_position_has_gone(desk: Make) -> None:
+    d = desk()
+    d.see(quote())
+    d.place(d.order(buy(), quantity=10))
+    closing = d.order(
+        sell(position_effect=CLOSING), quantity=10, order_type=LIMIT, limit_price="510"
+    )
+    d.place(closing)
+    assert d.place(d.order(sell(), quantity=10))[-1][1] == "FILLED"
+    told = d.account.on_quote(quote(bid=510.0, ask=510.1))
+    assert [str(update.status) for update in told] == ["REJECTED"]
+    assert "left to close" in told[0].reason
+    assert d.held() == {}
+
+
+def test_an_order_without_a_known_price_is_judged_before_it_fills(desk: Make) -> None:
+    d = desk(cash="100")
+    assert d.place(d.order(buy(CALL)))[-1][1] == "WORKING"
+    assert d.see(quote(CALL, 5.0, 5.1)) == [("c1", "REJECTED")]
+
+
+def test_no_order_outlives_its_contract(desk: Make) -> None:
+    d = desk()
+    gtc = TimeInForce.GOOD_TILL_CANCEL
+    d.place(d.order(buy(CALL), order_type=LIMIT, limit_price="1", time_in_force=gtc))
+    (told,) = d.account.on_time(at(22, 10))
+    assert (str(told.status), told.time_ns) == ("EXPIRED", at(19, 16))
+
+
+def test_a_price_before_the_opening_settles_no_morning_option(desk: Make) -> None:
+    d = desk()
+    symbol = "SPX   251219C06800000"
+    d.see(quote(symbol, 20.0, 20.5))
+    d.place(d.order(buy(symbol)))
+    d.see(quote("SPX", 6899.0, 6901.0, last=6900.0, time_ns=at(19, 9)))
+    d.account.on_time(at(19, 9, 30))
+    assert d.account.state.awaiting == [symbol]
+
+
+def test_of_two_orders_that_could_both_fill_one_does(desk: Make) -> None:
+    d = desk()
+    d.see(quote())
+    pair = tuple(d.order(buy(), order_type=LIMIT, limit_price="600") for _ in range(2))
+    d.place(OneCancelsOther(orders=pair))
+    assert [d.state_of(order) for order in pair] == ["FILLED", "CANCELED"]
+    assert d.held() == {"QQQ": 1}
