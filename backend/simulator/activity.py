@@ -378,8 +378,8 @@ def _out_body(one: _Telling, sub_status: str, cancel_type: str, reason: str) -> 
         "UROutTimeStamp": moment(one.at),
         "LegStatus": "LegClosed",
         "LegSubStatus": sub_status,
-        "OutCancelType": cancel_type,
         **({facts.REASON: reason} if reason else {}),
+        "OutCancelType": cancel_type,
     }
 
 

@@ -201,7 +201,8 @@ class StreamSession:
             self._unsubscribe(service, keys)
             return
         fields = _fields(command, service, parameters)
-        if service is Service.ACCT_ACTIVITY and command is not Command.SUBS:
+        is_activity = service is Service.ACCT_ACTIVITY
+        if is_activity and facts.ACTIVITY_ONLY_SUBS and command is not Command.SUBS:
             return
         if command is Command.VIEW:
             if kept := self._subscriptions.get(service):
@@ -252,9 +253,10 @@ class StreamSession:
         items = []
         for key, fields in kept.fields.items():
             bars = moment.bars.get(key, ())
-            last = kept.bars.get(key)
-            for bar in bars[-1:] if last is None else bars:
-                if last is None or bar[7] > last:
+            if bars and key not in kept.bars:
+                kept.bars[key] = bars[-1][7] - facts.CHART_ON_SUBSCRIBE
+            for bar in bars:
+                if bar[7] > kept.bars[key]:
                     kept.bars[key] = bar[7]
                     seq = self._next(Service.CHART_EQUITY)
                     items.append(wire.sequenced(seq, key, bar, fields))

@@ -19,6 +19,6 @@ WIRE_FACTS = {"BOOKS", "FIELDS", "KEY_LIMIT", "SCREENERS", "SCREENER_KEY_LIMIT",
 @pytest.mark.parametrize("facts", [activity_facts, stream_facts])
 def test_every_constant_has_a_row_in_the_fidelity_document(facts: ModuleType) -> None:
     document = FIDELITY.read_text()
-    names = {name for name in vars(facts) if name.isupper()} - WIRE_FACTS
+    names = {name for name in vars(facts) if name.isupper() and name[0] != "_"} - WIRE_FACTS
     assert len(names) > 10
     assert sorted(name for name in names if f"`{name}`" not in document) == []
