@@ -42,7 +42,7 @@ _PATTERNS = (
     re.compile(r"()\bI0\.[\w.~+/=-]{12,}@?"),
     re.compile(r"()\bsb_secret_\w+"),
 )
-_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2")
+_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "websockets")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -126,6 +126,6 @@ def configure(
 
 
 def quiet_http() -> None:
-    """Keep the HTTP libraries from logging URLs, whoever configured logging."""
+    """Keep the HTTP and WebSocket libraries from logging URLs and messages, whoever configures logs."""
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -28,6 +28,7 @@ from models.errors import (
     TradingError,
     Unavailable,
 )
+from utils.logs import quiet_http
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,6 +217,7 @@ def _pause(waits: SocketPatience, failures: int, named: float | None) -> float:
 
 async def _connected(endpoint: Endpoint, patience: SocketPatience) -> ClientConnection:
     host = _host(endpoint)
+    quiet_http()  # the library writes whole messages at DEBUG, a sign-in's token among them
     try:
         return await connect(
             endpoint.url,

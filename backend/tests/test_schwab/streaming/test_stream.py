@@ -294,7 +294,7 @@ def test_a_sign_in_denied_twice_is_an_auth_error_without_the_token(
             assert "token-" not in str(caught.value)
             return len(fake.connections)
 
-    with caplog.at_level(logging.DEBUG, logger="schwab_integration"):
+    with caplog.at_level(logging.DEBUG):
         assert asyncio.run(run()) == 2
     assert "token-" not in caplog.text
     assert len(tokens.rejected) == 1
