@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+from pydantic import ValidationError
 
+from models.base import sentence
 from models.errors import OrderRejected
 from models.schwab_order_terms import ALL_ORDER_DAYS, MOST_TRANSACTIONS, TransactionType
 from simulator import trader_facts as facts
@@ -271,4 +273,7 @@ def _created(account: TradingAccount, record: OrderRecord) -> Reply:
 
 
 def _reason(error: Exception) -> str:
+    """Return why an order is malformed, in one sentence."""
+    if isinstance(error, ValidationError):
+        return sentence(error)
     return error.reason if isinstance(error, OrderRejected) else str(error)
