@@ -71,12 +71,14 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledged"
         ticket_id: Which.
         order_ids: Client order id -> the broker's.
         group_id: The broker's id of the group itself, where it has one of its own.
+        tag: The broker's name of the program that entered it: ours, since its answer named it.
     """
 
     at_ns: int
     ticket_id: str
     order_ids: dict[str, str]
     group_id: str | None = None
+    tag: str | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):

@@ -86,17 +86,18 @@ class OrderBook:
         tickets: By ticket id.
         orders: State of each order of ours, by client order id.
         owners: The broker's id -> client order id; a group's id -> that of its first order.
+        own_tags: Schwab's tags of orders that are certainly ours.
     """
 
     tickets: dict[str, Ticket] = field(default_factory=dict)
     orders: dict[str, OrderState] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    own_tags: set[str] = field(default_factory=set)
+    _open: dict[str, Ticket] = field(default_factory=dict)
 
     def open_tickets(self) -> list[Ticket]:
         """Return the tickets of which nobody knows whether they stand, oldest first."""
         return [ticket for ticket in self._open.values() if ticket.state.open]
-
-    _open: dict[str, Ticket] = field(default_factory=dict)
 
     def apply(self, record: Record) -> None:
         """Take one record in."""
@@ -146,6 +147,8 @@ class OrderBook:
                 update={"order_id": order_id, "status": OrderStatus.SUBMITTED}
             )
             self.orders[client_order_id] = OrderState(stands, said=OrderStatus.SUBMITTED)
+        if isinstance(record, Acknowledged) and record.tag is not None:
+            self.own_tags.add(record.tag)
         if record.group_id is not None:
             self.owners[record.group_id] = record.ticket_id
 

@@ -139,7 +139,8 @@ class OrderDesk:
         self._in_flight: set[str] = set()
         self._absent: dict[str, float] = {}
         self._seen: dict[str, float] = {}
-        self._own_tags: set[str] = set()
+        self._signs: dict[int | None, object] = {}
+        self._backlog: list[OrderUpdate] = []
         for record in journal.read():
             if not isinstance(record, Opened):
                 self.book.apply(record)
@@ -169,7 +170,7 @@ class OrderDesk:
         """
         wire = to_wire(ticket)
         if self._recovering:
-            self.recover()
+            self._backlog += self.recover()
         entry = self._enter(ticket, wire, urgent=urgent, replaces=replaces)
         try:
             return self._acknowledge(entry, self._once(entry, wire))
@@ -183,11 +184,11 @@ class OrderDesk:
         with self._changed:
             now = self._times.monotonic()
             due = [t for t in self._unknown() if self._watches[t.ticket_id].next_look <= now]
+            updates, self._backlog = self._backlog, []
         if not due:
-            return []
+            return updates
         listed = self._list(min(time_of(ticket.sent_ns) for ticket in due))
         with self._changed:
-            updates = []
             for ticket in due:
                 if ticket.state in {TicketState.UNKNOWN, TicketState.ASKED}:
                     updates += self._judge(ticket, listed)
@@ -352,14 +353,13 @@ class OrderDesk:
             if reported is not None and not self._claimed(reported):
                 found = settlement.match(ticket.ticket, ticket.shape, reported)
                 if found is not None:
-                    if reported.tag is not None:
-                        self._own_tags.add(reported.tag)
                     return self._claim(
                         Acknowledged(
                             at_ns=self._now_ns(),
                             ticket_id=ticket.ticket_id,
                             order_ids=found.order_ids,
                             group_id=found.group_id,
+                            tag=reported.tag,
                         ),
                         found,
                     )
@@ -370,6 +370,7 @@ class OrderDesk:
             updates = self._judge(ticket, listed)
             if ticket.state is TicketState.STANDS:
                 return updates
+            self._backlog += updates
         message = f"{reason}: {ticket.ticket_id} is looked up, do not send it again"
         raise OrderUnknown(message)
 
@@ -409,7 +410,7 @@ class OrderDesk:
         if listed is not None and not found:
             watch.lists += 1
             under_way = self._under_way(ticket, watch)
-        judgement, one = settlement.judge(under_way, found, self._own_tags)
+        judgement, one = settlement.judge(under_way, found, self.book.own_tags)
         if judgement is Judgement.FOUND and one is not None:
             return self._settle(ticket, Outcome.ACCEPTED, Evidence.LOOKUP, one)
         if judgement is Judgement.ABSENT:
@@ -489,7 +490,10 @@ class OrderDesk:
         news = []
         for root in listed:
             if self._claimed(root):
-                news += self._updates_of(root)
+                sign = _sign(root)
+                if self._signs.get(root.order_id) != sign:
+                    self._signs[root.order_id] = sign
+                    news += self._updates_of(root)
             else:
                 for order_id in settlement.ids_within(root):
                     self._seen.setdefault(order_id, now)
@@ -497,7 +501,10 @@ class OrderDesk:
 
     def _late(self, listed: Sequence[ReportedOrder], now: float) -> list[OrderUpdate]:
         """Claim what arrived after all though it was said to be absent."""
-        updates = []
+        updates: list[OrderUpdate] = []
+        strangers = [root for root in listed if not self._claimed(root)]
+        if not strangers:
+            return updates
         on_the_way = [ticket.shape for ticket in self.book.open_tickets()]
         for ticket_id, said in list(self._absent.items()):
             if now - said > _LATE_FOR_S:
@@ -507,8 +514,8 @@ class OrderDesk:
             if ticket.shape in on_the_way:  # the list may show the other one
                 continue
             under_way = self._under_way(ticket, watch)
-            found = settlement.candidates(under_way, listed, self._taken_before(watch.sent))
-            judgement, one = settlement.judge(under_way, found, self._own_tags)
+            found = settlement.candidates(under_way, strangers, self._taken_before(watch.sent))
+            judgement, one = settlement.judge(under_way, found, self.book.own_tags)
             if judgement is Judgement.FOUND and one is not None:
                 _log.error("the order %s arrived late: it stands after all", ticket_id)
                 del self._absent[ticket_id]
@@ -558,6 +565,13 @@ class OrderDesk:
 
     def _now_ns(self) -> int:
         return ns_of(self._times.clock())
+
+
+def _sign(root: ReportedOrder) -> tuple[object, ...]:
+    """Return what changes when there is news of an order or its children."""
+    children = tuple(_sign(child) for child in root.child_order_strategies)
+    executions = len(root.order_activity_collection)
+    return (root.status, root.filled_quantity, executions, root.status_description, children)
 
 
 def _changed(before: Order, after: Order) -> bool:

@@ -115,6 +115,7 @@ class Exchange:
         self.lists_fail = False
         self.list_lag = 0.0
         self.answer_takes = 0.2
+        self.patience = 10.0
         self.origin = "?"
         self.tag: str | None = OWN_TAG
         self.clock_ahead = timedelta(0)
@@ -122,12 +123,15 @@ class Exchange:
 
     # What the desk asks.
     def place(self, account_hash: str, wire: WireOrder) -> PlacedOrder:
+        self._check(account_hash)
         return self._take(wire, None)
 
     def replace(self, account_hash: str, order_id: int, wire: WireOrder) -> PlacedOrder:
+        self._check(account_hash)
         return self._take(wire, order_id)
 
     def cancel(self, account_hash: str, order_id: int) -> None:
+        self._check(account_hash)
         self.requests.append(self.time.now)
         fault = self.faults.pop(0) if self.faults else ""
         entry = self.by_number[order_id]
@@ -139,6 +143,7 @@ class Exchange:
             raise OrderUnknown("no answer")
 
     def order(self, account_hash: str, order_id: int) -> ReportedOrder:
+        self._check(account_hash)
         self._release()
         entry = self.by_number.get(order_id)
         if entry is None or self.lists_fail:
@@ -146,6 +151,7 @@ class Exchange:
         return self._parsed([entry])[0]
 
     def orders(self, account_hash: str, since: datetime, until: datetime) -> list[ReportedOrder]:
+        self._check(account_hash)
         if self.lists_fail:
             raise Unavailable("no list", provider="schwab")
         self._release()
@@ -168,6 +174,11 @@ class Exchange:
         self._release()
         return [entry for entry in self.book if entry.origin == origin]
 
+    @staticmethod
+    def _check(account_hash: str) -> None:
+        if account_hash != ACCOUNT:
+            raise NotFound("schwab does not know the account", provider="schwab")
+
     def _take(self, wire: WireOrder, replaced: int | None) -> PlacedOrder:
         self.requests.append(self.time.now)
         self.sent.append(self.origin)
@@ -179,19 +190,19 @@ class Exchange:
             raise OrderRejected("schwab refused: no", reason="no")
         entry = self._entry(body, self.origin, self.tag)
         if fault == "lost_before":
-            self.time.now += 10.0
+            self.time.sleep(self.patience)
             raise OrderUnknown("no answer")
         if replaced is not None:
             self.by_number[replaced].status = "REPLACED"
         if fault.startswith("held"):
-            self.time.now += 10.0
+            self.time.sleep(self.patience)
             self.held.append((self.time.now + float(fault.removeprefix("held")), entry))
             raise OrderUnknown("no answer")
         self._book(entry)
         if fault == "lost_after":
-            self.time.now += 10.0
+            self.time.sleep(self.patience)
             raise OrderUnknown("no answer")
-        self.time.now += self.answer_takes
+        self.time.sleep(self.answer_takes)
         if fault == "no_location":
             return PlacedOrder(None)
         if fault == "wrong_location":
