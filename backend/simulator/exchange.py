@@ -15,10 +15,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from simulator import trader_facts as facts
+from simulator.account_morning import morning_of
 from simulator.market_prices import Prices, nanoseconds, underlying_of
 from simulator.order_records import AccountEvent
 from simulator.order_rules import rejection_of
-from simulator.trading_account import Morning, TradingAccount
+from simulator.trading_account import TradingAccount
 from simulator.wire_orders import order_object
 from utils.market_calendar import NEW_YORK, extended_hours, option_close, sessions
 
@@ -231,7 +232,8 @@ class Exchange:
             return
         self._day = day
         for account in self._accounts.values():
-            account.morning = _morning(account, nanoseconds(self._now))
+            balances = account.paper.balances(nanoseconds(self._now))
+            account.morning = morning_of(balances, account.positions())
 
     def _publish(self, account: TradingAccount, happened: Iterable[Happening]) -> None:
         subscribers = self._subscribers.get(account.login, ())
@@ -269,25 +271,3 @@ class _Subscriber:
             self.queue.put_nowait(event)
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.queue.put_nowait, event)
-
-
-def _morning(account: TradingAccount, now_ns: int) -> Morning:
-    balances = account.paper.balances(now_ns)
-    morning = Morning(
-        balances.cash,
-        buying_power=balances.buying_power,
-        maintenance=balances.maintenance_requirement,
-    )
-    for held in account.positions():
-        morning.quantities[held.symbol] = held.signed_quantity
-        value = held.market_value or held.cost_basis
-        option = held.symbol != held.underlying
-        if option and value > 0:
-            morning.long_options += value
-        elif option:
-            morning.short_options += value
-        elif value > 0:
-            morning.long_shares += value
-        else:
-            morning.short_shares += value
-    return morning

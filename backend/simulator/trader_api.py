@@ -198,7 +198,7 @@ class TraderApi:
         first, last = nanoseconds(begin), nanoseconds(end)
         bookings = [
             each
-            for each in reversed(account.bookings)
+            for each in reversed(account.book.bookings)
             if first <= each.activity.time_ns <= last and wanted in {"", each.form.wire_symbol}
         ]
         prices, now = self.exchange.prices, self.exchange.now
@@ -214,7 +214,7 @@ class TraderApi:
         account = self._account(call)
         self.exchange.advance()
         number = call.path["transaction_id"]
-        for each in account.bookings:
+        for each in account.book.bookings:
             if str(each.transaction_id) == number:
                 shown = transaction_object(each, account, self.exchange.prices, self.exchange.now)
                 return _found(shown)

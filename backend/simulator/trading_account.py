@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from msgspec.structs import astuple
-
-from engine.fees import FeeParts, FeeSchedule, FillTerms, product_of
+from engine.fees import FeeSchedule
 from engine.ledger import settled_cash
 from engine.margin import shares_maintenance
 from engine.means import cash_rules, claim, cost_prices, held_by_underlying
 from engine.paper import PaperAccount
 from models.order_terms import Mode, OrderStatus
-from models.schwab_order_terms import ExecutionType
 from models.symbols import OCC_LENGTH
-from simulator import trader_facts as facts
-from simulator.order_records import Activity, ActivityLeg, EventKind, OrderRecord
-from simulator.order_tickets import side_of, to_order, to_ticket
-from utils.market_calendar import NEW_YORK
+from simulator.account_morning import Morning
+from simulator.order_bookings import OrderBook
+from simulator.order_records import Activity, EventKind, OrderRecord
+from simulator.order_tickets import to_order, to_ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import date
+    from datetime import datetime
 
     from models.events import Fill, OrderUpdate
     from models.trading import OrderPreview, Position
-    from simulator.order_forms import LegForm, OrderForm
+    from simulator.order_forms import OrderForm
     from simulator.users import AccountSeed
 
 _ZERO = Decimal(0)
@@ -57,39 +53,6 @@ class Happening:
     client_canceled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
-    """One leg of one execution, as the transactions show it.
-
-    Attributes:
-        transaction_id: Unique.
-        record: Whose execution.
-        activity: The execution.
-        leg: The leg's part of it.
-        form: The leg.
-    """
-
-    transaction_id: int
-    record: OrderRecord
-    activity: Activity
-    leg: ActivityLeg
-    form: LegForm
-
-
-@dataclass(slots=True)
-class Morning:
-    """How the account stood when its day began: initial balances, and what was held."""
-
-    cash: Decimal
-    long_options: Decimal = Decimal(0)
-    short_options: Decimal = Decimal(0)
-    long_shares: Decimal = Decimal(0)
-    short_shares: Decimal = Decimal(0)
-    buying_power: Decimal = Decimal(0)
-    maintenance: Decimal = Decimal(0)
-    quantities: dict[str, Decimal] = field(default_factory=dict)
-
-
 class TradingAccount:
     """One account.
 
@@ -98,7 +61,7 @@ class TradingAccount:
         seed: What it began with.
         paper: The engine's account.
         orders: Records by id, oldest first.
-        bookings: Executions by leg, oldest first.
+        book: Activities and transactions.
         morning: How it stood when the day began.
     """
 
@@ -114,17 +77,15 @@ class TradingAccount:
         self.login = login
         self.seed = seed
         self.orders: dict[int, OrderRecord] = {}
-        self.bookings: list[Booking] = []
         self.morning = Morning(seed.cash)
-        self.fees = FeeSchedule()
+        self.book = OrderBook(FeeSchedule(), activity_ids)
         self._order_ids = order_ids
-        self._activity_ids = activity_ids
         self._seconds = seconds
         self._by_client: dict[str, OrderRecord] = {}
         self._live: dict[int, OrderRecord] = {}
         self._reserved: deque[int] = deque()
         self.paper = PaperAccount(
-            seed.terms, seed.cash, mode=Mode.REHEARSAL, order_ids=self._next_id, fees=self.fees
+            seed.terms, seed.cash, mode=Mode.REHEARSAL, order_ids=self._next_id, fees=self.book.fees
         )
 
     @property
@@ -297,7 +258,7 @@ class TradingAccount:
             yield Happening(record, EventKind.WORKING, update.time_ns)
         record.status = status
         for fills in _executions(update.fills):
-            activity = self._fill(record, fills, update.time_ns)
+            activity = self.book.fill(record, fills, update.time_ns)
             if status is OrderStatus.FILLED and record.remaining <= 0:
                 record.closed_ns = update.time_ns
             yield Happening(record, EventKind.FILLED, update.time_ns, activity)
@@ -309,7 +270,7 @@ class TradingAccount:
                 record,
                 _ENDS[status],
                 update.time_ns,
-                self._end(record, update.time_ns),
+                self.book.end(record, update.time_ns),
                 record.replaced_by,
                 client_canceled,
             )
@@ -332,88 +293,6 @@ class TradingAccount:
             record = self._record_of(update)
             if record is not None:
                 record.status = update.status
-
-    def _fill(self, record: OrderRecord, fills: Sequence[Fill], at: int) -> Activity:
-        units = record.form.quantity or Decimal(1)
-        numbers = {leg.symbol: place for place, leg in enumerate(record.form.legs)}
-        done = Decimal(0)
-        legs = []
-        for fill in fills:
-            place = numbers[fill.symbol]
-            form = record.form.legs[place]
-            done = fill.quantity * units / form.quantity
-            legs.append(
-                ActivityLeg(
-                    place + 1,
-                    fill.quantity,
-                    fill.price,
-                    self._fee_parts(record, form, fill, at),
-                    self._activity_ids(),
-                )
-            )
-        record.filled += done
-        activity = Activity(
-            self._activity_ids(), ExecutionType.FILL, done, record.remaining, at, tuple(legs)
-        )
-        record.activities.append(activity)
-        for leg in legs:
-            if leg.transaction_id is not None:
-                form = record.form.legs[leg.leg_id - 1]
-                self.bookings.append(Booking(leg.transaction_id, record, activity, leg, form))
-        return activity
-
-    def _fee_parts(self, record: OrderRecord, form: LegForm, fill: Fill, at: int) -> FeeParts:
-        """Return a fill's fees by kind: what the leg owes so far less what it was charged."""
-        day = _new_york_day(at)
-        before = [
-            (leg.quantity, leg.price)
-            for activity in record.activities
-            for leg in activity.legs
-            if leg.fees is not None and record.form.legs[leg.leg_id - 1] is form
-        ]
-        return _parts_less(
-            self._owed(form, [*before, (fill.quantity, fill.price)], day),
-            self._owed(form, before, day),
-        )
-
-    def _owed(
-        self, form: LegForm, executions: Sequence[tuple[Decimal, Decimal]], day: date
-    ) -> FeeParts:
-        multiplier = Decimal(100 if len(form.symbol) == OCC_LENGTH else 1)
-        root = form.symbol[:6].rstrip() if len(form.symbol) == OCC_LENGTH else form.symbol
-        total = FeeParts()
-        for quantity, price in executions:
-            terms = FillTerms(
-                product_of(form.symbol),
-                root,
-                side_of(form.instruction),
-                quantity,
-                price,
-                multiplier,
-            )
-            part = self.fees.exact(terms, day)
-            total = FeeParts(
-                *(one + other for one, other in zip(astuple(total), astuple(part), strict=True))
-            )
-        return total.rounded()
-
-    def _end(self, record: OrderRecord, at: int) -> Activity | None:
-        """Return the activity by which an order's unfilled rest ends; a rejection has none."""
-        if record.status in {OrderStatus.REJECTED, OrderStatus.DENIED}:
-            return None
-        if record.status is OrderStatus.EXPIRED and not facts.EXPIRED_HAS_ACTIVITY:
-            return None
-        units = record.form.quantity or Decimal(1)
-        rest = record.remaining
-        legs = tuple(
-            ActivityLeg(place + 1, leg.quantity * rest / units, Decimal(0))
-            for place, leg in enumerate(record.form.legs)
-        )
-        activity = Activity(
-            self._activity_ids(), ExecutionType.CANCELED, rest, Decimal(0), at, legs
-        )
-        record.activities.append(activity)
-        return activity
 
     def _cancel_and_place(
         self, old: OrderRecord, record: OrderRecord, now: datetime, now_ns: int
@@ -521,11 +400,3 @@ def _executions(fills: Sequence[Fill]) -> Iterator[list[Fill]]:
         group.append(fill)
     if group:
         yield group
-
-
-def _parts_less(parts: FeeParts, before: FeeParts) -> FeeParts:
-    return FeeParts(*(new - old for new, old in zip(astuple(parts), astuple(before), strict=True)))
-
-
-def _new_york_day(at: int) -> date:
-    return datetime.fromtimestamp(at / 1e9, UTC).astimezone(NEW_YORK).date()

@@ -213,7 +213,7 @@ def _fees(leg: LegForm, scene: Scene) -> FeeParts:
         price,
         Decimal(100 if option else 1),
     )
-    return scene.account.fees.fees(terms, scene.now.astimezone(NEW_YORK).date())
+    return scene.account.book.fees.fees(terms, scene.now.astimezone(NEW_YORK).date())
 
 
 def _commission(fees: Sequence[FeeParts]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from engine.fees import FeeParts
     from simulator.market_prices import Prices
-    from simulator.trading_account import Booking, TradingAccount
+    from simulator.order_bookings import Booking
+    from simulator.trading_account import TradingAccount
 
 _DOLLARS = {
     "assetType": "CURRENCY",
