@@ -166,7 +166,7 @@ class Faults:
             kinds: Kinds that the caller can do; None for all.
             known: What `match` of a fault is compared with.
         """
-        possible = FaultKind if kinds is None else kinds
+        possible: Collection[str] = tuple(FaultKind) if kinds is None else kinds
         for one in self._armed:
             if not one.covers(target, possible, known):
                 continue

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from simulator.faults import Faults, parse_fault
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -120,19 +122,18 @@ def test_a_fault_can_be_bound_to_a_path_and_cleared(simulator: Any, token: str) 
     assert simulator.admin("DELETE", "faults") == {"cleared": 1}
 
 
-def test_a_rate_fires_as_often_and_where_its_seed_says(run: Callable[..., Any]) -> None:
-    def failures(seed: int) -> list[bool]:
-        spec = "schwab.market_data:status:status=503,rate=0.3"
-        options = ("--clock", "2026-11-20T12:00", "--speed", "0", "--requests-per-minute", "0")
-        with run(*options, "--fault", spec, "--fault-seed", str(seed)) as simulator:
-            token = simulator.tokens()["access_token"]
-            statuses = [simulator.get(QUOTES, token).status_code for _ in range(30)]
-            assert simulator.fired() == {"status": statuses.count(503)}
-        return [status == 503 for status in statuses]
-
-    first = failures(1)
-    assert 2 <= sum(first) <= 18
-    assert first == failures(1) != failures(2)
+def test_faults_of_the_command_line_fire_as_their_seed_says(run: Callable[..., Any]) -> None:
+    spec = "schwab.market_data:status:status=503,rate=0.3"
+    options = ("--clock", "2026-11-20T12:00", "--speed", "0", "--requests-per-minute", "0")
+    with run(*options, "--fault", spec, "--fault-seed", "5") as simulator:
+        token = simulator.tokens()["access_token"]
+        statuses = [simulator.get(QUOTES, token).status_code for _ in range(30)]
+        assert simulator.fired() == {"status": statuses.count(503)}
+    same = Faults(5)
+    same.arm(parse_fault(spec))
+    drawn = [bool(same.take("schwab.market_data.quotes")) for _ in range(30)]
+    assert [status == 503 for status in statuses] == drawn
+    assert 2 <= sum(drawn) <= 18
 
 
 @pytest.mark.parametrize(
