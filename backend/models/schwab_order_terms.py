@@ -148,8 +148,11 @@ class WireStatus(StrEnum):
 
 
 class WireAsset(StrEnum):
-    """`assetType` of an instrument. Orders are taken for EQUITY and OPTION alone; funds traded on
-    an exchange are held as COLLECTIVE_INVESTMENT and ordered as EQUITY."""
+    """`assetType` of an instrument.
+
+    Orders are taken for EQUITY and OPTION alone; funds traded on an exchange are held as
+    COLLECTIVE_INVESTMENT and ordered as EQUITY.
+    """
 
     EQUITY = "EQUITY"
     MUTUAL_FUND = "MUTUAL_FUND"
@@ -202,8 +205,10 @@ class ActivityType(StrEnum):
 
 
 class ExecutionType(StrEnum):
-    """`executionType` of an activity. The wire reports a cancellation as an EXECUTION of this type
-    CANCELED, at price 0: never a fill."""
+    """`executionType` of an activity.
+
+    The wire reports a cancellation as an EXECUTION of this type CANCELED, at price 0: never a fill.
+    """
 
     FILL = "FILL"
     CANCELED = "CANCELED"
