@@ -75,11 +75,15 @@ def install_chromium() -> Path:
     with suppress(ConfigError):
         return chromium(None, own)
     said = []
-    for command in _chromium_installers():
-        done = subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True, check=False)  # noqa: S603 - our own words
-        said.append(f"{command[-1]}: {' '.join(done.stdout.split()[-20:])}")
+    with (backend_folder() / "tests" / "tools" / "package-lock.json").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of a test run come here at once
         with suppress(ConfigError):
             return chromium(None, own)
+        for command in _chromium_installers():
+            done = subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True, check=False)  # noqa: S603 - our own words
+            said.append(f"{command[-1]}: {' '.join(done.stdout.split()[-20:])}")
+            with suppress(ConfigError):
+                return chromium(None, own)
     raise ConfigError(f"the tests need a Chromium, and none can be installed: {'; '.join(said)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from urllib.request import proxy_bypass_environment
 
@@ -12,30 +13,20 @@ from simulator.launch import environment_for
 from simulator.status import Status
 
 STATUS = Status(
-    http="http://127.0.0.1:8700",
-    https="https://127.0.0.1:8701",
-    schwab="http://127.0.0.1:8700",
-    world="generated",
-    origin="simulator",
-    now="2026-11-20T21:00:00Z",
-    speed=1.0,
-    seed=7,
-    ca_file="/ca.pem",
-    ca_bundle="/bundle.pem",
-    app_key="key",
-    app_secret="secret",
-    callback_url="https://127.0.0.1:8182",
-    user="demo",
-    password="demo-password",
-    streamer="ws://127.0.0.1:8700/ws",
-    admin_token="admin",
-    proxy="",
-    polygon="http://127.0.0.1:8700",
-    polygon_key="key",
-    s3="http://127.0.0.1:8700",
-    s3_bucket="flatfiles",
-    s3_access_key="access",
-    s3_secret_key="secret",
+    **{each.name: "" for each in fields(Status)}
+    | {
+        "http": "http://127.0.0.1:8700",
+        "https": "https://127.0.0.1:8701",
+        "schwab": "http://127.0.0.1:8700",
+        "polygon": "http://127.0.0.1:8700",
+        "ca_file": "/ca.pem",
+        "ca_bundle": "/bundle.pem",
+        "app_key": "key",
+        "app_secret": "secret",
+        "callback_url": "https://127.0.0.1:8182",
+        "user": "demo",
+        "proxy": "http://127.0.0.1:8702",
+    }
 )
 
 
@@ -64,3 +55,12 @@ def test_what_was_there_stays() -> None:
     environment = environment_for(STATUS, Path("/t"), {"PATH": "/bin", "PYTHONPATH": "/mine"})
     assert environment["PATH"] == "/bin"
     assert environment["PYTHONPATH"].endswith(":/mine")
+
+
+def test_by_proxy_every_scheme_goes_to_the_listener_and_no_host_past_it() -> None:
+    users = {"NO_PROXY": "example.com", "HTTPS_PROXY": "http://proxy:3128"}
+    environment = environment_for(STATUS, Path("/t/token.json"), users, by_proxy=True)
+    for scheme in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "all_proxy"):
+        assert environment[scheme] == "http://127.0.0.1:8702"
+    for variable in ("NO_PROXY", "no_proxy"):
+        assert environment[variable] == "127.0.0.1,localhost"
