@@ -81,7 +81,8 @@ def run_stream(asked: Asked) -> int:
     subscription.keys()
     with _source(asked.source) as (settings, described):
         print(f"{described}: {', '.join(asked.symbols)}", file=sys.stderr)
-        seen = asyncio.run(_listen(SchwabStream(settings), subscription, asked))
+        with contextlib.closing(SchwabStream(settings)) as stream:
+            seen = asyncio.run(_listen(stream, subscription, asked))
     silent = [symbol for symbol in asked.symbols if symbol not in seen]
     if silent:
         print(f"no quote came of {', '.join(silent)}: is it spelled so?", file=sys.stderr)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from models.errors import BadReply
@@ -65,10 +66,18 @@ class SchwabStream:
         folder: Path | None = None,
     ) -> None:
         self._settings = settings
-        self._auth: Tokens = auth or SchwabAuth(settings)
+        self._unshared = ExitStack()
+        if auth is None:
+            auth = own = SchwabAuth(settings)
+            self._unshared.callback(own.close)
+        self._auth = auth
         self._terms = terms or self._ask_terms
         self._patience = patience
         self._folder = folder
+
+    def close(self) -> None:
+        """Close what is not shared with other clients, once nobody listens any more."""
+        self._unshared.close()
 
     def listen(
         self,
