@@ -9,8 +9,10 @@ import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from app import cli
 from app.flat_backfill import Done, Job, store_day
@@ -21,14 +23,13 @@ from models.errors import ConfigError, DataError, RateLimited, TradingError, Una
 from polygon_integration.config import PolygonSettings
 from polygon_integration.flat_datasets import dataset
 from polygon_integration.s3_bulk_downloader import State, due_at
-from simulator.clock import market_clock
 from utils import market_calendar
 from utils.clock import wall_clock
 from utils.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from app.simulated_market import SimulatorStatus
 
@@ -74,7 +75,7 @@ class Service:
         now: Market time.
     """
 
-    job: dict[str, object]
+    job: Job
     described: str
     now: datetime
 
@@ -95,16 +96,13 @@ def run_bulk(asked: Asked) -> int:
         days = wanted_days(asked, service.now)
         lake = Lake.open(asked.lake)
         print(f"{what.prefix}, {days[0]} to {days[-1]}, {_named(asked)}: {service.described}")
-        jobs = [
-            Job(  # type: ignore[arg-type] # what is common has the types of Job
-                dataset=asked.dataset,
-                day=day,
-                underlyings=asked.underlyings,
-                lake=asked.lake,
-                **service.job,
-            )
-            for day in days
-        ]
+        common = msgspec.structs.replace(
+            service.job,
+            dataset=asked.dataset,
+            underlyings=asked.underlyings,
+            lake=str(lake.place.shown),
+        )
+        jobs = [msgspec.structs.replace(common, day=day) for day in days]
         pool = stack.enter_context(_executor(asked, len(jobs)))
         began = time.monotonic()
         done, failed = _all(pool, jobs, quiet=asked.quiet)
@@ -141,17 +139,15 @@ def _service() -> Iterator[Service]:
     settings = load(PolygonSettings)
     if settings.s3_access_key.get_secret_value():
         settings.s3_credentials()
-        now = wall_clock()
-        common: dict[str, object] = {
-            "origin": "live",
-            "endpoint": settings.s3_endpoint,
-            "bucket": settings.s3_bucket,
-        }
         status = _simulator_behind(settings)
-        if status is not None:
-            common |= {"origin": status.origin, "now": status.now, "speed": status.speed}
-            now = status.now
-        yield Service(common, settings.s3_endpoint, now)
+        job = _job(settings.s3_endpoint, settings.s3_bucket, "live")
+        if status is None:
+            yield Service(job, settings.s3_endpoint, wall_clock())
+            return
+        job = msgspec.structs.replace(
+            job, origin=status.origin, now=status.now, speed=status.speed, at=wall_clock()
+        )
+        yield Service(job, settings.s3_endpoint, status.now)
         return
     url = load(SimulatorSettings).simulator_url
     if url:
@@ -174,16 +170,20 @@ def _simulator_behind(settings: PolygonSettings) -> SimulatorStatus | None:
 
 
 def _simulated(status: SimulatorStatus, described: str) -> Service:
-    common: dict[str, object] = {
-        "origin": status.origin,
-        "endpoint": status.s3,
-        "bucket": status.s3_bucket,
-        "access_key": status.s3_access_key,
-        "secret_key": status.s3_secret_key,
-        "now": status.now,
-        "speed": status.speed,
-    }
-    return Service(common, described, market_clock(status.now, status.speed)())
+    job = msgspec.structs.replace(
+        _job(status.s3, status.s3_bucket, status.origin),
+        access_key=status.s3_access_key,
+        secret_key=status.s3_secret_key,
+        now=status.now,
+        speed=status.speed,
+        at=wall_clock(),
+    )
+    return Service(job, described, status.now)
+
+
+def _job(endpoint: str, bucket: str, origin: str) -> Job:
+    """Return what all jobs have in common."""
+    return Job("", date.min, (), None, origin, endpoint, bucket)
 
 
 @contextmanager
@@ -204,11 +204,13 @@ def _executor(asked: Asked, jobs: int) -> Iterator[Executor]:
     except ImportError:
         raise ConfigError("a cluster needs the extra: pip install -e '.[cluster]'") from None
     try:
-        client = Client(f"tcp://{address}", timeout="10s")
+        client = Client(  # type: ignore[no-untyped-call]
+            f"tcp://{address}", timeout="10s"
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(f"no Dask scheduler answers at {address}: {error}") from None
-    with client, client.get_executor(retries=2) as pool:
-        yield pool
+    with client:
+        yield client.get_executor(retries=2)  # type: ignore[no-untyped-call]
 
 
 def end_with_parent(parent: int) -> None:

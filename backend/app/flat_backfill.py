@@ -8,7 +8,7 @@ data; a run that is killed between the two stores the same rows once more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime  # noqa: TC003 - msgspec reads the annotations at run time
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from models.tables import Frame
     from polygon_integration.s3_bulk_downloader import Remote, Transfer
+    from utils.clock import Clock
 
 _KEPT_BAD_LINES = 1000
 
@@ -100,6 +101,7 @@ class Job(msgspec.Struct, frozen=True):
         secret_key: The same.
         now: Market time where it is not the wall's: of a simulator.
         speed: Market seconds a second there.
+        at: The wall's time when it was `now` there.
     """
 
     dataset: str
@@ -113,6 +115,14 @@ class Job(msgspec.Struct, frozen=True):
     secret_key: str | None = None
     now: datetime | None = None
     speed: float = 1.0
+    at: datetime | None = None
+
+    def clock(self) -> Clock:
+        """Return the market's clock."""
+        if self.now is None:
+            return wall_clock
+        passed = (wall_clock() - self.at) * self.speed if self.at else timedelta(0)
+        return market_clock(self.now + passed, self.speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,4 +299,4 @@ def _files(job: Job) -> FlatFiles:
         s3_access_key=job.access_key,
         s3_secret_key=job.secret_key,
     )
-    return FlatFiles(settings, market_clock(job.now, job.speed) if job.now else wall_clock)
+    return FlatFiles(settings, job.clock())

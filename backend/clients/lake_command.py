@@ -62,7 +62,7 @@ def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
             table.add_row(file.underlying, str(file.session), file.source, file.origin)
     else:
         for name in ("table", "origin", "underlyings", "sessions", "first", "last", "files"):
-            table.add_column(name)
+            table.add_column(name, no_wrap=name == "table")
         grouped: dict[tuple[str, str], list[LakeFile]] = defaultdict(list)
         for file in files:
             grouped[file.table, file.origin].append(file)

@@ -193,7 +193,8 @@ class PartitionWriter:
         whole = files[0].with_suffix(".whole.parquet")
         symbol, ts = self._partition.sort_key
         try:
-            if symbol == "ts" or not _follow(files, symbol, ts):
+            numbered = "occurrence" in pl.read_parquet_schema(files[0])
+            if symbol == "ts" or numbered or not _follow(files, symbol, ts):
                 rows = pl.concat([pl.read_parquet(each, memory_map=False) for each in files])
                 ordered(rows, self._partition.sort_key).write_parquet(whole, **self._format)
             else:

@@ -18,6 +18,7 @@ from models.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from io import RawIOBase
 
     from numpy.typing import NDArray
 
@@ -80,7 +81,7 @@ class Block:
 class _Inflater:
     """A thread that fills free buffers with text, from `LONGEST_LINE` on."""
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: IO[bytes] | RawIOBase) -> None:
         self._source = source
         self._stopped = False
         self.free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
@@ -117,7 +118,7 @@ class _Inflater:
         self._thread.join()
 
 
-def blocks(source: IO[bytes], name: str) -> Generator[Block, None, None]:
+def blocks(source: IO[bytes] | RawIOBase, name: str) -> Generator[Block, None, None]:
     """Yield a gzip file's lines in blocks; the first block is the header alone.
 
     Args:

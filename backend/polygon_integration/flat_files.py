@@ -23,6 +23,7 @@ from polygon_integration.flat_parse import TICKER, BadLine, Parser, Run, wanted_
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from io import RawIOBase
 
     from polygon_integration.flat_datasets import FlatDataset
 
@@ -76,7 +77,7 @@ class DayFile:
     origin: str = "live"
     underlyings: tuple[str, ...] = ()
 
-    def runs(self, opened: Callable[[], IO[bytes]], reading: Reading) -> Iterator[Run]:
+    def runs(self, opened: Callable[[], IO[bytes] | RawIOBase], reading: Reading) -> Iterator[Run]:
         """Yield the rows, each run of an underlying in the file's order.
 
         An underlying comes more than once where its lines do not stand together, or are many.
@@ -154,7 +155,9 @@ class _Collected:
         return piece
 
 
-def _pieces(file: DayFile, source: IO[bytes], parser: Parser, reading: Reading) -> Iterator[_Piece]:
+def _pieces(
+    file: DayFile, source: IO[bytes] | RawIOBase, parser: Parser, reading: Reading
+) -> Generator[_Piece, None, None]:
     skipping = _Skipping(wanted_roots(file.underlyings, file.dataset), file.dataset)
     with closing(blocks(source, file.name)) as all_blocks:
         parser.read_header(next(all_blocks).text, file.name)

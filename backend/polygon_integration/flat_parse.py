@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 TICKER: Final = "ticker"
 _SHOWN = 200
+_REFUSALS = (
+    pl.exceptions.ComputeError,
+    pl.exceptions.NoDataError,
+    pl.exceptions.SchemaError,
+    pl.exceptions.ShapeError,
+)
+"""What the parser raises where a line does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class Parser:
                 f"{len(self.bad) - known} bad lines"
             )
         if frame.height:
-            yield from self._split(frame, first_line)
+            yield from self._split(frame)
 
     def _frame(self, text: bytes, first_line: int) -> Frame:
         """Parse lines; the bad ones are noted and left out. The line's number is `__line`."""
@@ -124,7 +131,7 @@ class Parser:
                 row_index_name="__line",
                 row_index_offset=first_line,
             )
-        except (pl.exceptions.ComputeError, pl.exceptions.NoDataError) as error:
+        except _REFUSALS as error:
             return self._halves(text, first_line, str(error))
         if frame.height != _line_count(text):
             return self._halves(text, first_line, "its quotes do not close")
@@ -163,7 +170,7 @@ class Parser:
         shown = text.rstrip(b"\r\n")[:_SHOWN].decode("utf-8", "replace")
         self.bad.append(BadLine(number, reason, shown))
 
-    def _split(self, frame: Frame, first_line: int) -> Iterator[Run]:
+    def _split(self, frame: Frame) -> Iterator[Run]:
         """Take symbols apart, once a contract, and cut where the underlying changes."""
         same = frame[TICKER].rle()
         tickers, lengths = same.struct.field("value"), same.struct.field("len").to_numpy()

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import obstore
@@ -356,13 +356,13 @@ class Transfer(io.RawIOBase):
             raise _disk(error, folder) from None
         self._pool = ThreadPoolExecutor(AT_ONCE, "range")
         self._coming: deque[Future[bytes]] = deque()
-        self._asked = self._have
+        self._asked = self._had = self._have
         self._place = 0
 
     @property
     def resumed(self) -> int:
         """Bytes that were here already."""
-        return self._have
+        return self._had
 
     def _resumed(self) -> int:
         """Return how much of exactly this object lies here; note which object it is."""
@@ -374,10 +374,10 @@ class Transfer(io.RawIOBase):
         self._note.write_bytes(msgspec.json.encode(own))
         return 0
 
-    def _locked(self) -> IO[bytes]:
+    def _locked(self) -> io.FileIO:
         """Open the part for ourselves alone: a worker that is dying may still write to it."""
         while True:
-            file = os.fdopen(os.open(self._part, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+            file = io.FileIO(os.open(self._part, os.O_RDWR | os.O_CREAT, 0o600), "r+")
             fcntl.flock(file, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
                 if os.fstat(file.fileno()).st_ino == self._part.stat().st_ino:
@@ -401,7 +401,7 @@ class Transfer(io.RawIOBase):
             self._receive()
         self._file.seek(self._place)
         most = min(len(buffer), self._have - self._place)
-        count = self._file.readinto(memoryview(buffer)[:most])
+        count = self._file.readinto(memoryview(buffer)[:most]) or 0
         self._place += count
         return count
 
