@@ -207,22 +207,22 @@ class Exchange:
             yield option_close("SPX", session.day)
 
     def _see(self, accounts: Iterable[TradingAccount]) -> None:
-        """Let accounts see the time and the quotes of what they need, until nothing changes."""
+        """Let accounts see the time and the quotes of what they need."""
         now_ns = nanoseconds(self._now)
         for account in accounts:
             self._publish(account, account.apply(account.paper.on_time(now_ns)))
-            for symbol in sorted(account.symbols()):
-                quote = self.prices.quote(symbol, self._now)
-                if quote is not None:
-                    self._publish(account, account.apply(account.paper.on_quote(quote)))
+            self._tell_quotes(account, account.symbols())
 
     def _show(self, account: TradingAccount, form: OrderForm) -> None:
         """Show an account the quotes of what an order names, before it is judged."""
         symbols = {leg.symbol for each in form.walk() for leg in each.legs}
-        symbols |= {underlying_of(symbol) for symbol in symbols}
+        self._tell_quotes(account, symbols | {underlying_of(symbol) for symbol in symbols})
+
+    def _tell_quotes(self, account: TradingAccount, symbols: Iterable[str]) -> None:
+        """Show an account quotes, each once: what was taken of a quote's size stays taken."""
         for symbol in sorted(symbols):
             quote = self.prices.quote(symbol, self._now)
-            if quote is not None:
+            if quote is not None and quote != account.paper.state.quotes.get(symbol):
                 self._publish(account, account.apply(account.paper.on_quote(quote)))
 
     def _begin_day(self) -> None:

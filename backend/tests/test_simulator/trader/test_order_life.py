@@ -297,3 +297,44 @@ def test_equal_calls_give_equal_replies(broker: Any, forms: Any) -> None:
         seen.append(each.ask(each.api.all_orders, query=query))
     assert seen[0] == seen[1]
     assert all(10**12 <= one["orderId"] < 10**13 for one in seen[0])
+
+
+def test_an_order_over_the_displayed_size_fills_in_parts(broker: Any, forms: Any) -> None:
+    contract = broker.contracts()[0]
+    shown_size, wanted = contract["ask_size"], contract["ask_size"] + 10
+    form = forms.limit(contract["occ_symbol"], "BUY_TO_OPEN", wanted, f"{contract['ask']:.2f}")
+    order_id = broker.place(form)
+    shown = broker.order(order_id)
+    assert (shown["status"], shown["filledQuantity"], shown["remainingQuantity"]) == (
+        "WORKING",
+        shown_size,
+        10.0,
+    )
+    assert broker.order(order_id) == shown  # looking again at the same moment trades nothing
+    far = forms.limit(contract["occ_symbol"], "BUY_TO_OPEN", wanted, "0.05")
+    reply = broker.call(broker.api.replace, far, order_id=order_id)
+    new = broker.order(int(reply.location.rsplit("/", 1)[1]))
+    assert (new["quantity"], new["filledQuantity"], new["remainingQuantity"]) == (10.0, 0.0, 10.0)
+    old = broker.order(order_id)
+    assert (old["status"], old["filledQuantity"]) == ("REPLACED", shown_size)
+    assert [(one["executionType"], one["quantity"]) for one in old["orderActivityCollection"]] == [
+        ("FILL", shown_size),
+        ("CANCELED", 10.0),
+    ]
+
+
+def test_a_covered_call_trades_shares_and_option_together(broker: Any, forms: Any) -> None:
+    call = broker.contracts()[3]["occ_symbol"]
+    form = forms.spread("NET_DEBIT", f"{broker.last('QQQ') + 1:.2f}", strategy="COVERED")
+    form["orderLegCollection"] = [
+        forms.order("QQQ", "BUY", 100)["orderLegCollection"][0],
+        forms.order(call, "SELL_TO_OPEN", 1)["orderLegCollection"][0],
+    ]
+    shown = broker.order(broker.place(form))
+    assert (shown["status"], shown["quantity"]) == ("FILLED", 1.0)
+    (activity,) = shown["orderActivityCollection"]
+    assert [(leg["legId"], leg["quantity"]) for leg in activity["executionLegs"]] == [
+        (1, 100.0),
+        (2, 1.0),
+    ]
+    assert broker.positions() == {"QQQ": 100.0, call: -1.0}
