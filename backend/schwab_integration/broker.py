@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from models.errors import BadReply, OrderUnknown, TradingError
 from models.events import Event, OrderUpdate
@@ -202,6 +202,17 @@ class SchwabBroker:
         at = self._times.clock()
         return balances_of(account, account_id=self.account_id, mode=self._mode, at=at)
 
+    def own_orders(self) -> dict[str, Order]:
+        """Return client order id -> each order of ours that the journal knows, in its newest state.
+
+        Nobody is asked: this is what a program that starts anew knows at once.
+        """
+        return {name: state.order for name, state in list(self._desk.book.orders.items())}
+
+    def recover(self) -> list[OrderUpdate]:
+        """Settle what earlier programs left unknown, or hand it to a person; `submit` does it too."""
+        return self._desk.recover()
+
     def settle(self) -> list[OrderUpdate]:
         """Look up orders whose answer was lost, where it is time to, and return what is new."""
         return self._desk.settle()
@@ -336,3 +347,11 @@ class SchwabBroker:
             return book.orders[own].order.strategy if own in book.orders else EXTERNAL
 
         return Owner(self.account_id, self._mode, name, strategy)
+
+
+if TYPE_CHECKING:
+    from ports.broker import Broker
+
+    def _is_a_broker(broker: SchwabBroker) -> "Broker":
+        """Have mypy prove that this is one."""
+        return broker
