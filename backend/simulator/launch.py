@@ -141,7 +141,13 @@ def environment_for(
         **dict.fromkeys(("POLYGON_API_KEY", "MASSIVE_API_KEY"), status.polygon_key),
         "SCHWAB_TOKEN_FILE": str(token_file.with_name("schwab_token.json")),
     }
-    trusting = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    trusting = (
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "AWS_CA_BUNDLE",
+    )
     return dict(inherited) | own | dict.fromkeys(trusting, status.ca_bundle)
 
 

@@ -241,3 +241,21 @@ def test_exec_with_the_login_page_lets_the_program_go_through_it() -> None:
     program = [sys.executable, "-c", script]
     done = run_exec("--login-page", "--", *program, PYTHONPATH=str(BACKEND))
     assert (done.returncode, done.stdout) == (0, "https://127.0.0.1:8182?code\n"), done.stderr
+
+
+@pytest.mark.parametrize("host", ["files.polygon.io", "files.massive.com"])
+@pytest.mark.parametrize("way", [[], ["--proxy"]])
+def test_the_flat_files_are_behind_their_real_names(
+    tunnelled: MarketSimulator, host: str, way: list[str]
+) -> None:
+    status = tunnelled.status
+    script = (
+        "import boto3, botocore.config\n"
+        "config = botocore.config.Config(s3={'addressing_style': 'path'})\n"
+        f"s3 = boto3.client('s3', endpoint_url='https://{host}', region_name='us-east-1',\n"
+        f"    aws_access_key_id={status.s3_access_key!r}, config=config,\n"
+        f"    aws_secret_access_key={status.s3_secret_key!r})\n"
+        f"print(s3.list_objects_v2(Bucket={status.s3_bucket!r}, MaxKeys=1)['KeyCount'])\n"
+    )
+    done = run_exec(*way, "--url", status.http, "--", sys.executable, "-c", script)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
