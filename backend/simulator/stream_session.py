@@ -298,7 +298,7 @@ def _requests(text: str | bytes) -> list[dict[str, Any]]:
     """Return the requests of a message; of one that is none, one empty request."""
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [{}]
     several = found.get("requests", [found]) if isinstance(found, dict) else [{}]
     if not isinstance(several, list):

@@ -8,8 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from models.schwab_fields import FIELDS, Service
+from models.schwab_fields import FIELDS, Code, Service
 from simulator import stream_facts as facts
 from simulator.stream_session import ActivityEvent, StreamSession
 from simulator.stream_tape import Tape
@@ -440,3 +442,36 @@ def test_two_clients_share_one_encoding_and_each_its_own_changes(
         peer.ask("LEVELONE_EQUITIES", "ADD", keys="QQQ", fields=fields)
     assert "2" not in first.batch()["LEVELONE_EQUITIES"][0]
     assert second.batch()["LEVELONE_EQUITIES"][0]["2"] == make_quote("QQQ").ask
+
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_NAMES = st.sampled_from(["LOGIN", "SUBS", "ADD", "VIEW", "UNSUBS", "LOGOUT", *Service]) | _SCALARS
+_PARAMETERS = st.dictionaries(
+    st.sampled_from(["keys", "fields", "Authorization"]), _SCALARS | st.lists(_SCALARS, max_size=3)
+)
+_REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "requestid": _SCALARS,
+        "service": _NAMES,
+        "command": _NAMES,
+        "parameters": _PARAMETERS | _SCALARS,
+    },
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(_REQUESTS | _SCALARS, max_size=4))
+def test_whatever_is_sent_gets_answers_with_known_codes(
+    world: Any, noon: datetime, requests: list[Any]
+) -> None:
+    peer = Peer(world, noon).login()
+    for answer in peer.send(json.dumps({"requests": requests})):
+        for one in answer.get("response", []):
+            assert one["content"]["code"] in set(Code) - {26, 27, 28, 29, 30}
+    peer.batch()
+
+
+def test_a_message_nested_without_end_is_refused(peer: Peer) -> None:
+    (answer,) = peer.send("[" * 100_000)
+    assert answer["response"][0]["content"]["code"] == 21
