@@ -1,6 +1,7 @@
 """The user's browser: opens an address in a real Chromium, signs in, agrees, and ends where sent.
 
-Usage: python browser.py URL (as a library's `webbrowser` starts it through $BROWSER). Host names go where SIMULATOR_HOSTS says, as for every program
+Usage: python browser.py URL [--tell] (as a library's `webbrowser` starts it through $BROWSER; with
+--tell it prints where the browser ends). Host names go where SIMULATOR_HOSTS says, as for every program
 that runs under the simulator's launcher; user and password are those that the launcher names.
 """
 
@@ -46,4 +47,6 @@ def signed_in(page: Page, url: str) -> str:
 
 
 if __name__ == "__main__":
-    ended_at(sys.argv[1])
+    address = ended_at(sys.argv[1])
+    if "--tell" in sys.argv:
+        print(address)

@@ -83,6 +83,16 @@ class Trader:
         raise AssertionError((order["status"], wanted))
 
 
+async def both_working(trader: Trader, order_id: int) -> Any:
+    """Poll until the two orders of a pair stand in the market."""
+    for _ in range(100):
+        pair = await trader.order(order_id)
+        if all(child["status"] == "WORKING" for child in pair["childOrderStrategies"]):
+            break
+        await asyncio.sleep(0.1)
+    return pair
+
+
 async def contracts(trader: Trader) -> list[dict[str, Any]]:
     """Return some quoted calls near the money of one expiration, by strike."""
     chain = await trader.read(
@@ -123,11 +133,11 @@ async def trade(trader: Trader) -> dict[str, Any]:
     lower, upper, *_ = await contracts(trader)
     single = await trader.until(
         await trader.place(
-            options.option_buy_to_open_limit(lower["symbol"], 1, f"{lower['ask'] + 0.5:.2f}")
+            options.option_buy_to_open_limit(lower["symbol"], 1, f"{lower['ask'] + 5:.2f}")
         ),
         ENDED,
     )
-    debit = round(lower["ask"] - upper["bid"] + 0.5, 2)
+    debit = upper["strikePrice"] - lower["strikePrice"]  # the most that it can be worth
     spread = await trader.until(
         await trader.place(
             options.bull_call_vertical_open(lower["symbol"], upper["symbol"], 1, f"{debit:.2f}")
@@ -139,7 +149,7 @@ async def trade(trader: Trader) -> dict[str, Any]:
         equities.equity_sell_limit("QQQ", 5, f"{high:.2f}"),
         equities.equity_sell_limit("QQQ", 5, f"{high + 1:.2f}"),
     )
-    oco = await trader.order(await trader.place(pair))
+    oco = await trader.place(pair)
     chained = trader.common.first_triggers_second(
         equities.equity_buy_market("QQQ", 1),
         equities.equity_sell_limit("QQQ", 1, f"{high:.2f}"),
@@ -164,7 +174,7 @@ async def trade(trader: Trader) -> dict[str, Any]:
         "bought": bought,
         "single": single,
         "spread": spread,
-        "oco": oco,
+        "oco": await both_working(trader, oco),
         "trigger": trigger,
         "child": child,
         "preview": preview,

@@ -8,13 +8,14 @@ import asyncio
 import inspect
 import json
 import os
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import schwabdev
-from browser import ended_at
 
 ENDED = {"FILLED", "CANCELED", "REJECTED", "EXPIRED", "REPLACED"}
 SERVICES = {
@@ -80,6 +81,16 @@ class Trader:
         raise AssertionError((found["status"], wanted))
 
 
+async def both_working(trader: Trader, order_id: int) -> Any:
+    """Poll until the two orders of a pair stand in the market."""
+    for _ in range(100):
+        pair = await read(trader.client.order_details(trader.account, order_id))
+        if all(child["status"] == "WORKING" for child in pair["childOrderStrategies"]):
+            break
+        await asyncio.sleep(0.1)
+    return pair
+
+
 async def contracts(client: Any) -> list[dict[str, Any]]:
     chain = await read(client.option_chains("QQQ", contractType="CALL", strikeCount=8))
     days = list(chain["callExpDateMap"].values())
@@ -99,7 +110,7 @@ async def trade(trader: Trader) -> dict[str, Any]:
 
     working = await trader.place(order("LIMIT", buy, price=f"{low:.2f}"))
     resting = await trader.until(working, {"WORKING"})
-    lower_bid = order("LIMIT", buy, price=f"{low - 1:.2f}")
+    lower_bid = order("LIMIT", leg("QQQ", "BUY", 5), price=f"{low - 1:.2f}")
     replaced = trader.order_id(
         await reply(client.replace_order(trader.account, working, lower_bid))
     )
@@ -115,12 +126,12 @@ async def trade(trader: Trader) -> dict[str, Any]:
             order(
                 "LIMIT",
                 leg(lower["symbol"], "BUY_TO_OPEN", 1),
-                price=f"{lower['ask'] + 0.5:.2f}",
+                price=f"{lower['ask'] + 5:.2f}",
             )
         ),
         ENDED,
     )
-    debit = round(lower["ask"] - upper["bid"] + 0.5, 2)
+    debit = upper["strikePrice"] - lower["strikePrice"]  # the most that it can be worth
     spread = await trader.until(
         await trader.place(
             order(
@@ -134,8 +145,7 @@ async def trade(trader: Trader) -> dict[str, Any]:
         ENDED,
     )
     pair = [order("LIMIT", sell, price=f"{high + n:.2f}") for n in (0, 1)]
-    oco_id = await trader.place({"orderStrategyType": "OCO", "childOrderStrategies": pair})
-    oco = await read(client.order_details(trader.account, oco_id))
+    oco = await trader.place({"orderStrategyType": "OCO", "childOrderStrategies": pair})
     chained = order("MARKET", leg("QQQ", "BUY", 1)) | {
         "orderStrategyType": "TRIGGER",
         "childOrderStrategies": [order("LIMIT", leg("QQQ", "SELL", 1), price=f"{high:.2f}")],
@@ -153,7 +163,7 @@ async def trade(trader: Trader) -> dict[str, Any]:
         "bought": bought,
         "single": single,
         "spread": spread,
-        "oco": oco,
+        "oco": await both_working(trader, oco),
         "trigger": trigger,
         "child": trigger["childOrderStrategies"][0],
         "preview": await read(client.preview_order(trader.account, order("MARKET", buy))),
@@ -186,9 +196,10 @@ class Watched:
         return set(self.came) >= SERVICES and "OrderFillCompleted" in told
 
     async def until_enough(self) -> None:
-        async with asyncio.timeout(60):
-            while not self.enough():  # noqa: ASYNC110 - the library has no event for it
-                await asyncio.sleep(0.05)
+        until = time.monotonic() + 60
+        while not self.enough():
+            assert time.monotonic() < until, sorted(self.came)
+            await asyncio.sleep(0.05)
 
 
 def subscriptions(stream: Any, contract: str) -> list[dict[str, Any]]:
@@ -207,9 +218,9 @@ async def watch_sync(trader: Trader, contract: str) -> dict[str, Any]:
     watched = Watched()
     stream = schwabdev.Stream(trader.client)
     stream.start(watched)
+    await asyncio.to_thread(_until_active, stream)
     for wanted in subscriptions(stream, contract):
         stream.send(wanted)
-    await asyncio.to_thread(_until_active, stream)
     await trader.place(order("MARKET", leg("QQQ", "BUY", 2)))
     await watched.until_enough()
     await asyncio.to_thread(stream.stop)
@@ -217,6 +228,7 @@ async def watch_sync(trader: Trader, contract: str) -> dict[str, Any]:
 
 
 def _until_active(stream: Any) -> None:
+    """Wait for the sign-in: what is sent before is sent as ADD, which account activity ignores."""
     until = time.monotonic() + 20
     while not stream.active and time.monotonic() < until:
         time.sleep(0.02)
@@ -226,16 +238,22 @@ async def watch_async(trader: Trader, contract: str) -> dict[str, Any]:
     watched = Watched()
     stream = schwabdev.StreamAsync(trader.client)
     running = asyncio.create_task(stream.start(watched))
-    for wanted in subscriptions(stream, contract):
-        await stream.send(wanted)
     async with asyncio.timeout(20):
         while not stream.active:  # noqa: ASYNC110 - the library has no event for it
             await asyncio.sleep(0.02)
+    for wanted in subscriptions(stream, contract):
+        await stream.send(wanted)
     await trader.place(order("MARKET", leg("QQQ", "BUY", 2)))
     await watched.until_enough()
     await stream.stop()
     running.cancel()
     return watched.came
+
+
+def browsed(url: str) -> str:
+    """Sign in with a browser of its own and return the address at which it ends."""
+    command = [sys.executable, str(Path(__file__).with_name("browser.py")), url, "--tell"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 async def main(mode: str, folder: str) -> dict[str, Any]:
@@ -244,18 +262,17 @@ async def main(mode: str, folder: str) -> dict[str, Any]:
         "app_secret": os.environ["SCHWAB_APP_SECRET"],
         "callback_url": os.environ["SCHWAB_CALLBACK_URL"],
         "tokens_db": f"{folder}/tokens.db",
-        "call_on_auth": ended_at,
+        "call_on_auth": browsed,
     }
     if mode == "sync":
-        with await asyncio.to_thread(lambda: schwabdev.Client(**options)) as client:
+        with schwabdev.Client(**options) as client:
             refreshed = client.update_tokens(force_access_token=True)
             trader = Trader(client)
             traded = await trade(trader)
             contract = (await contracts(client))[0]["symbol"]
             stream = await watch_sync(trader, contract)
     else:
-        made = await asyncio.to_thread(lambda: schwabdev.ClientAsync(**options))
-        async with made as client:
+        async with schwabdev.ClientAsync(**options) as client:
             refreshed = client.update_tokens(force_access_token=True)
             trader = Trader(client)
             traded = await trade(trader)
