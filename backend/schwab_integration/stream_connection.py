@@ -173,13 +173,13 @@ class StreamConnection:
         resumed = self.sign_ins > 1
         while True:
             self._changed.clear()
+            if not self._wanted:
+                await self._ask(socket, Service.ADMIN, Command.LOGOUT, {})
+                return
             await self._subscribe(socket)
             if resumed:  # only now nothing more is missed
                 resumed = False
                 self._sink.resumed()
-            if not self._wanted:
-                await self._ask(socket, Service.ADMIN, Command.LOGOUT, {})
-                return
             await self._changed.wait()
 
     async def _sign_in(self, socket: Socket) -> None:
@@ -218,18 +218,18 @@ class StreamConnection:
                 if content.code in SUCCESSES:
                     self.decoder.forget(service, set(keys))
             self._held[service] -= gone
-        for service, numbers in self._fields.items():
+        for service, numbers in list(self._fields.items()):
             if self._held.get(service) and self._viewed.get(service) != numbers:
-                await self._change(socket, service, Command.VIEW, [])
                 self._viewed[service] = numbers
+                await self._change(socket, service, Command.VIEW, [])
         for service, keys_wanted in wanted.items():
             for keys in _chunks(keys_wanted - self._held.get(service, set())):
                 held = self._held.setdefault(service, set())
                 first = not held or service is Service.ACCT_ACTIVITY  # which knows no ADD
                 command = Command.SUBS if first else Command.ADD
+                self._viewed[service] = self._numbers(service)  # they may change while we wait
                 await self._change(socket, service, command, keys)
                 held |= set(keys)
-                self._viewed[service] = self._numbers(service)
 
     async def _change(
         self, socket: Socket, service: Service, command: Command, keys: list[str]
