@@ -7,19 +7,26 @@ ours each of its orders is, it is told beside the wire, for the verdict alone.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from models.errors import NotFound, OrderRejected, OrderUnknown, Unavailable
 from models.journal import Record
 from models.order_terms import Mode, OrderType, PositionEffect, Side
 from models.trading import AccountKind, AccountTerms, Leg, Order
+from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.broker import SchwabBroker
+from schwab_integration.config import SchwabSettings
 from schwab_integration.order_desk import DeskTime
 from schwab_integration.orders import WireOrder, to_json
 from schwab_integration.parse_orders import parse_orders
@@ -28,7 +35,7 @@ from utils.shared_limit import MachineTime, SharedRateLimiter, Window
 from utils.transaction_logger import Disk, TransactionLogger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ACCOUNT = "A" * 64
@@ -330,6 +337,37 @@ class Bench:
             updates += self.broker.settle()
         self.time.now = max(self.time.now, until)
         return updates
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """What a simulator with a market at rest says when it is ready; it ends with the test."""
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--clock", "2026-11-19T12:30"]
+    command += ["--speed", "0", "--auto-approve", "--parent-pid", str(os.getpid())]
+    environment = {**os.environ, "OPTIONS_HOME": str(tmp_path)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield msgspec.json.decode(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def signed_in(simulator: dict[str, Any], tmp_path: Path) -> SchwabSettings:
+    """Settings of somebody who has signed in at the simulator."""
+    settings = SchwabSettings(
+        app_key=SecretStr(simulator["app_key"]),
+        app_secret=SecretStr(simulator["app_secret"]),
+        callback_url=simulator["callback_url"],
+        base_url=simulator["schwab"],
+        token_file=tmp_path / "token.json",
+        requests_per_minute=10_000,
+    )
+    reply = httpx2.get(authorization_url(settings, state="s-1"), trust_env=False)
+    exchange_code(settings, code_of_redirect(reply.headers["location"], state="s-1"))
+    return settings
 
 
 @pytest.fixture

@@ -4,24 +4,18 @@ All orders are equal, the hardest case: afterwards the simulator has exactly as 
 and the journal claims each of them once.
 """
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
-from pydantic import SecretStr
 
 from models.journal import Opened, Record
-from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.config import SchwabSettings
 from schwab_integration.order_book import OrderBook
 from schwab_integration.trader import SchwabTrader
@@ -81,20 +75,6 @@ PROGRAM = """
 """
 
 
-@pytest.fixture
-def simulator(tmp_path: Path) -> Iterator[dict[str, Any]]:
-    command = [sys.executable, "-m", "simulator", "--port", "0", "--clock", "2026-11-19T12:30"]
-    command += ["--speed", "0", "--auto-approve", "--parent-pid", str(os.getpid())]
-    environment = {**os.environ, "OPTIONS_HOME": str(tmp_path)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
 def start(journal: Path, account: str, settings: SchwabSettings) -> subprocess.Popen[str]:
     key, secret = settings.credentials()
     environment = {
@@ -116,16 +96,8 @@ def start(journal: Path, account: str, settings: SchwabSettings) -> subprocess.P
 
 
 @pytest.mark.timeout(900)
-def test_kill_9_loses_no_order_and_doubles_none(simulator: dict[str, Any], tmp_path: Path) -> None:
-    settings = SchwabSettings(
-        app_key=SecretStr(simulator["app_key"]),
-        app_secret=SecretStr(simulator["app_secret"]),
-        callback_url=simulator["callback_url"],
-        base_url=simulator["schwab"],
-        token_file=tmp_path / "token.json",
-    )
-    reply = httpx2.get(authorization_url(settings, state="s-1"), trust_env=False)
-    exchange_code(settings, code_of_redirect(reply.headers["location"], state="s-1"))
+def test_kill_9_loses_no_order_and_doubles_none(signed_in: SchwabSettings, tmp_path: Path) -> None:
+    settings = signed_in
     journal = tmp_path / "journal.jsonl"
     chance = random.Random() if os.environ.get("PROVE") else random.Random(9)
     with SchwabTrader(settings, clock=lambda: NOW) as trader:
