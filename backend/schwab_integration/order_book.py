@@ -25,7 +25,8 @@ from models.journal import (
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus
 from schwab_integration.orders import to_wire
-from schwab_integration.settlement import Shape, shape_of
+from schwab_integration.settlement import Shape, ids_within, shape_of
+from schwab_integration.trader_replies import ReportedOrder
 from utils.order_state import OrderState, apply
 
 _TICKET: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
@@ -121,6 +122,10 @@ class OrderBook:
                 self._end(record.ticket_id, TicketState.ABSENT, record.at_ns, reason)
             case Updated():
                 self._update(record.update)
+
+    def claimed(self, reported: ReportedOrder) -> bool:
+        """Whether a reported order, its group or one of its children belongs to an order of ours."""
+        return any(order_id in self.owners for order_id in ids_within(reported))
 
     def order_id(self, client_order_id: str) -> str | None:
         """Return the broker's id of an order of ours, or None."""

@@ -35,10 +35,11 @@ from models.order_groups import OrderTicket, orders_of
 from models.order_terms import Mode
 from models.trading import Order
 from schwab_integration import settlement
+from schwab_integration.lookups import Lookups
 from schwab_integration.order_book import OrderBook, Ticket, TicketState
 from schwab_integration.order_news import ns_of, number, rejected, time_of, updates_of
 from schwab_integration.orders import WireOrder, to_wire
-from schwab_integration.settlement import Found, Judgement, UnderWay
+from schwab_integration.settlement import Found, Judgement
 from schwab_integration.trader_replies import PlacedOrder, ReportedOrder
 from utils.clock import Clock, wall_clock
 from utils.shared_limit import SharedRateLimiter
@@ -48,9 +49,6 @@ _log = logging.getLogger(__name__)
 
 MARGIN: Final = timedelta(minutes=10)
 """Lists are asked for this much wider than the times in question, for clocks that differ."""
-
-_LATE_FOR_S: Final = 3600.0
-"""How long after a ticket was said to be absent its order is still looked for in every list."""
 
 
 class Trader(Protocol):
@@ -94,16 +92,6 @@ class DeskTime:
     sleep: Callable[[float], None] = time.sleep
 
 
-@dataclass(slots=True)
-class _Watch:
-    """When an open ticket left, was lost and was looked for, in monotonic seconds."""
-
-    sent: float
-    lost: float = 0.0
-    next_look: float = 0.0
-    lists: int = 0
-
-
 class OrderDesk:
     """One account's tickets: sent once, journaled, settled. Threads may share it.
 
@@ -135,10 +123,8 @@ class OrderDesk:
         self._limiter = limiter
         self._times = times or DeskTime()
         self._changed = threading.Condition(threading.RLock())
-        self._watches: dict[str, _Watch] = {}
+        self._lookups = Lookups(self.book, self._times.monotonic)
         self._in_flight: set[str] = set()
-        self._absent: dict[str, float] = {}
-        self._seen: dict[str, float] = {}
         self._signs: dict[int | None, object] = {}
         self._backlog: list[OrderUpdate] = []
         for record in journal.read():
@@ -182,8 +168,7 @@ class OrderDesk:
     def settle(self) -> list[OrderUpdate]:
         """Look for the tickets whose answer was lost, where it is time to, and say what is new."""
         with self._changed:
-            now = self._times.monotonic()
-            due = [t for t in self._unknown() if self._watches[t.ticket_id].next_look <= now]
+            due = self._lookups.due(self._unknown())
             updates, self._backlog = self._backlog, []
         if not due:
             return updates
@@ -199,9 +184,8 @@ class OrderDesk:
         updates: list[OrderUpdate] = []
         while waiting := [t for t in self._unknown() if t.state is TicketState.UNKNOWN]:
             updates += self.settle()
-            looks = [self._watches[t.ticket_id].next_look for t in waiting if t.state.open]
-            pause = min(looks, default=0.0) - self._times.monotonic()
-            if looks and pause > 0:
+            pause = self._lookups.next_look_s([t for t in waiting if t.state.open])
+            if pause:
                 self._times.sleep(pause)
         self._recovering = False
         return updates
@@ -209,8 +193,7 @@ class OrderDesk:
     def next_look_s(self) -> float | None:
         """Return the seconds until `settle` has something to do, or None if nothing is unknown."""
         with self._changed:
-            looks = [self._watches[ticket.ticket_id].next_look for ticket in self._unknown()]
-        return max(0.0, min(looks) - self._times.monotonic()) if looks else None
+            return self._lookups.next_look_s(self._unknown())
 
     def questions(self) -> dict[str, str]:
         """Return client order id -> what a person is asked about its ticket."""
@@ -238,7 +221,7 @@ class OrderDesk:
         reported = self._trader.order(self._account_id, number(order_id))
         with self._changed:
             found = settlement.match(ticket.ticket, ticket.shape, reported)
-            if found is None or self._claimed(reported):
+            if found is None or self.book.claimed(reported):
                 why = "has other terms" if found is None else "belongs to another order of ours"
                 raise rejected(f"the order {order_id} {why}: it is not {client_order_id}")
             return self._settle(ticket, Outcome.ACCEPTED, Evidence.USER, found)
@@ -262,19 +245,13 @@ class OrderDesk:
 
     def _reopen(self) -> None:
         """Take up what earlier programs left open, and what they said to be absent just now."""
-        now = self._times.monotonic()
         for ticket in self.book.open_tickets():
-            self._watches[ticket.ticket_id] = _Watch(float("-inf"))
             if ticket.state is TicketState.SENT:
                 self._lose(ticket, "the program ended before the answer came")
             else:
-                self._watch_from_now(ticket)
-        self._recovering = bool(self._watches)
-        for ticket in self.book.tickets.values():
-            age_s = (self._now_ns() - ticket.lost_ns) / 1e9
-            if ticket.state is TicketState.ABSENT and age_s < _LATE_FOR_S:
-                self._watches[ticket.ticket_id] = _Watch(float("-inf"), lost=now)
-                self._absent[ticket.ticket_id] = now
+                self._lookups.lost(ticket.ticket_id)
+        self._recovering = bool(self.book.open_tickets())
+        self._lookups.reopen(self._now_ns())
 
     def _enter(
         self, ticket: OrderTicket, wire: WireOrder, *, urgent: bool, replaces: str | None
@@ -290,7 +267,7 @@ class OrderDesk:
                 wait = self._limiter.try_acquire(urgent=urgent) if self._limiter else 0.0
                 if wait <= 0:
                     raw = msgspec.Raw(ticket.model_dump_json().encode())
-                    self._watches[ticket_id] = _Watch(self._times.monotonic())
+                    self._lookups.sent(ticket_id)
                     self._in_flight.add(ticket_id)
                     self._write(
                         Intent(
@@ -350,7 +327,7 @@ class OrderDesk:
             except TradingError as error:
                 _log.info("the order %s cannot be looked at yet: %s", placed.order_id, error)
         with self._changed:
-            if reported is not None and not self._claimed(reported):
+            if reported is not None and not self.book.claimed(reported):
                 found = settlement.match(ticket.ticket, ticket.shape, reported)
                 if found is not None:
                     return self._claim(
@@ -384,12 +361,7 @@ class OrderDesk:
                     accepted=accepted,
                 )
             )
-            self._watch_from_now(ticket)
-
-    def _watch_from_now(self, ticket: Ticket) -> None:
-        watch = self._watches[ticket.ticket_id]
-        watch.lost = self._times.monotonic()
-        watch.next_look = watch.lost + settlement.next_look_s(0.0)
+            self._lookups.lost(ticket.ticket_id)
 
     def _list(self, since: datetime) -> Sequence[ReportedOrder] | None:
         """Return the broker's orders since a time, or None where it does not answer."""
@@ -401,42 +373,15 @@ class OrderDesk:
             return None
 
     def _judge(self, ticket: Ticket, listed: Sequence[ReportedOrder] | None) -> list[OrderUpdate]:
-        watch = self._watches[ticket.ticket_id]
-        now = self._times.monotonic()
-        watch.next_look = watch.lost + settlement.next_look_s(now - watch.lost)
-        under_way = self._under_way(ticket, watch)
-        taken = self._taken_before(watch.sent)
-        found = settlement.candidates(under_way, listed or (), taken)
-        if listed is not None and not found:
-            watch.lists += 1
-            under_way = self._under_way(ticket, watch)
-        judgement, one = settlement.judge(under_way, found, self.book.own_tags)
+        judgement, one, found = self._lookups.judge(ticket, listed)
         if judgement is Judgement.FOUND and one is not None:
             return self._settle(ticket, Outcome.ACCEPTED, Evidence.LOOKUP, one)
         if judgement is Judgement.ABSENT:
-            self._absent[ticket.ticket_id] = now
+            self._lookups.absent(ticket.ticket_id)
             return self._settle(ticket, Outcome.ABSENT, Evidence.RULE)
         if judgement is Judgement.ASK and ticket.state is not TicketState.ASKED:
             return self._ask(ticket, settlement.question(ticket.ticket, found))
         return []
-
-    def _under_way(self, ticket: Ticket, watch: _Watch) -> UnderWay:
-        return UnderWay(
-            ticket=ticket.ticket,
-            shape=ticket.shape,
-            sent_at=time_of(ticket.sent_ns),
-            lost_at=time_of(ticket.lost_ns),
-            elapsed_s=self._times.monotonic() - watch.lost,
-            accepted=ticket.accepted,
-            lists=watch.lists,
-        )
-
-    def _taken_before(self, sent: float) -> set[str]:
-        """Return the ids that no ticket sent then can have: claimed, or seen before it left."""
-        return {*self.book.owners, *(one for one, seen in self._seen.items() if seen < sent)}
-
-    def _claimed(self, reported: ReportedOrder) -> bool:
-        return any(one in self.book.owners for one in settlement.ids_within(reported))
 
     def _settle(
         self, ticket: Ticket, outcome: Outcome, by: Evidence, found: Found | None = None
@@ -485,42 +430,19 @@ class OrderDesk:
 
     def _notice(self, listed: Sequence[ReportedOrder]) -> list[OrderUpdate]:
         """Take a list in: news of our orders, orders of others, orders that arrived late."""
-        now = self._times.monotonic()
-        updates = self._late(listed, now) if self._absent else []
-        news = []
+        updates, news = [], []
+        for ticket, found in self._lookups.late(listed):
+            _log.error("the order %s arrived late: it stands after all", ticket.ticket_id)
+            updates += self._settle(ticket, Outcome.ACCEPTED, Evidence.LOOKUP, found)
         for root in listed:
-            if self._claimed(root):
-                sign = _sign(root)
-                if self._signs.get(root.order_id) != sign:
-                    self._signs[root.order_id] = sign
-                    news += self._updates_of(root)
-            else:
-                for order_id in settlement.ids_within(root):
-                    self._seen.setdefault(order_id, now)
+            if not self.book.claimed(root):
+                self._lookups.seen(root)
+                continue
+            sign = _sign(root)
+            if self._signs.get(root.order_id) != sign:
+                self._signs[root.order_id] = sign
+                news += self._updates_of(root)
         return updates + self._merge(news)
-
-    def _late(self, listed: Sequence[ReportedOrder], now: float) -> list[OrderUpdate]:
-        """Claim what arrived after all though it was said to be absent."""
-        updates: list[OrderUpdate] = []
-        strangers = [root for root in listed if not self._claimed(root)]
-        if not strangers:
-            return updates
-        on_the_way = [ticket.shape for ticket in self.book.open_tickets()]
-        for ticket_id, said in list(self._absent.items()):
-            if now - said > _LATE_FOR_S:
-                del self._absent[ticket_id]
-                continue
-            ticket, watch = self.book.tickets[ticket_id], self._watches[ticket_id]
-            if ticket.shape in on_the_way:  # the list may show the other one
-                continue
-            under_way = self._under_way(ticket, watch)
-            found = settlement.candidates(under_way, strangers, self._taken_before(watch.sent))
-            judgement, one = settlement.judge(under_way, found, self.book.own_tags)
-            if judgement is Judgement.FOUND and one is not None:
-                _log.error("the order %s arrived late: it stands after all", ticket_id)
-                del self._absent[ticket_id]
-                updates += self._settle(ticket, Outcome.ACCEPTED, Evidence.LOOKUP, one)
-        return updates
 
     def _updates_of(self, root: ReportedOrder) -> list[OrderUpdate]:
         return updates_of(
