@@ -70,7 +70,10 @@ _AGGS = (f"{_OPRA}/minute_aggs_v1/", f"{_OPRA}/day_aggs_v1/")
 
 PLANS: Final = {
     "SIMULATORADVANCED": Plan(
-        "advanced", "advanced-secret-of-the-simulator", (f"{_OPRA}/", "us_stocks_sip/"), HISTORY
+        "advanced",
+        "advanced-secret-of-the-simulator",
+        (f"{_OPRA}/", "us_stocks_sip/"),
+        10 * HISTORY,
     ),
     "SIMULATORDEVELOPER": Plan(
         "developer",
