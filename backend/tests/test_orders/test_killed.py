@@ -4,6 +4,7 @@ All orders are equal, the hardest case: afterwards the simulator has exactly as 
 and the journal claims each of them once.
 """
 
+import json
 import os
 import random
 import signal
@@ -118,7 +119,11 @@ def test_kill_9_loses_no_order_and_doubles_none(signed_in: SchwabSettings, tmp_p
         assert out.split()[-1] == str(WANTED - 1)
         day = timedelta(days=1)
         ledger = [str(order.order_id) for order in trader.orders(account, NOW - day, NOW + day)]
+        number = trader.account_numbers()[0].account_number
     assert verify(journal).fault is None
+    text, token = journal.read_text(), json.loads((tmp_path / "token.json").read_text())
+    secrets = (number, *settings.credentials(), token["access_token"], token["refresh_token"])
+    assert not [secret for secret in secrets if secret in text]
     book = OrderBook()
     with TransactionLogger(journal, Record, subject=account) as log:
         for record in log.read():
