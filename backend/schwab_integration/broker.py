@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from models.errors import BadReply, OrderUnknown, TradingError
+from models.errors import BadReply, OrderRejected, OrderUnknown, TradingError
 from models.events import Event, OrderUpdate
 from models.journal import Record
 from models.order_groups import OrderTicket, orders_of
@@ -117,18 +117,22 @@ class SchwabBroker:
             TradingError: The request did not arrive.
         """
         self._own(order_id)
-        for left in reversed(range(_CANCEL_TRIES)):
+        lost: OrderUnknown | None = None
+        for _ in range(_CANCEL_TRIES):
             if self._limiter:
                 self._limiter.acquire(urgent=True)
             try:
                 self._trader.cancel(self.account_id, number(order_id))
                 break
-            except OrderUnknown:
-                state = self._looked_at(order_id)
-                if state in {OrderStatus.CANCELED, OrderStatus.PENDING_CANCEL}:
-                    break
-                if left == 0:
-                    raise
+            except OrderUnknown as error:
+                lost = error
+            except OrderRejected:
+                if lost is None:
+                    raise  # else it is over, perhaps by the request whose answer was lost
+            if self._looked_at(order_id) in {OrderStatus.CANCELED, OrderStatus.PENDING_CANCEL}:
+                break
+        else:
+            raise lost or OrderUnknown(f"whether {order_id} is being cancelled is not known")
         return self._after_cancel(order_id)
 
     def replace(self, order_id: str, order: Order) -> list[OrderUpdate]:

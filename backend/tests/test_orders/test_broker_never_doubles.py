@@ -335,6 +335,23 @@ class TestCancel:
         (update,) = bench.broker.cancel(old.order_id)
         assert update.status is OrderStatus.CANCELED
 
+    def test_a_refusal_after_a_lost_answer_is_looked_into(self, bench: Any, order: Make) -> None:
+        (old,) = bench.submit(order("a"))
+        bench.exchange.faults = ["lost_after"]
+        bench.exchange.lists_fail = (
+            True  # it cannot be looked at, and the second request is refused
+        )
+        with pytest.raises(OrderUnknown):
+            bench.broker.cancel(old.order_id)
+        bench.exchange.lists_fail = False
+        assert bench.broker.poll()[0].status is OrderStatus.CANCELED
+
+    def test_what_is_over_cannot_be_cancelled(self, bench: Any, order: Make) -> None:
+        (old,) = bench.submit(order("a"))
+        bench.exchange.of("a")[0].status = "FILLED"
+        with pytest.raises(OrderRejected, match="it is over"):
+            bench.broker.cancel(old.order_id)
+
     def test_twice_lost_it_is_unknown(self, bench: Any, order: Make) -> None:
         (old,) = bench.submit(order("a"))
         bench.exchange.faults = ["lost_before", "lost_before"]

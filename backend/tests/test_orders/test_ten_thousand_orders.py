@@ -184,13 +184,17 @@ class Trader:
                 self.bench.restart()
                 self.hear(self.bench.broker._desk.recover())
             elif kind == "cancel" and what in self.done:
-                self.cancel(self.done[what])
+                self.cancel(what)
 
-    def cancel(self, name: str) -> None:
-        order_id = self.bench.broker._desk.book.order_id(name)
+    def cancel(self, want: int) -> None:
+        order_id = self.bench.broker._desk.book.order_id(self.done[want])
         entry = self.bench.exchange.by_number[int(order_id)]
+        self.bench.exchange.faults = [self.chance.choice(["", "", "lost_after", "lost_before"])]
         if entry.status == "WORKING":
-            self.bench.broker.cancel(order_id)
+            try:
+                self.bench.broker.cancel(order_id)
+            except OrderUnknown:
+                self.plan("cancel", want, 5.0)
 
 
 def plan_days(trader: Trader) -> None:
