@@ -32,7 +32,7 @@ from models.errors import (
 from models.events import StreamEvent
 from schwab_integration.stream_hub import Listener
 from schwab_integration.stream_requests import Subscription  # noqa: TC001 - msgspec reads it
-from utils.paths import state_folder
+from utils.paths import socket_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -105,22 +105,21 @@ class Place:
 
     Args:
         terms: Of the user.
-        folder: For lock and socket; `streams` in the state folder by default.
+        folder: For lock and socket; `streams` in the state folder by default, or a short stand-in.
 
     Raises:
-        ConfigError: The folder's path is too long for a Unix socket.
+        ConfigError: The given folder's path is too long for a Unix socket.
     """
 
     def __init__(self, terms: StreamerTerms, folder: Path | None = None) -> None:
         who = f"{terms.streamer_socket_url} {terms.schwab_client_customer_id}"
         name = blake2b(who.encode(), digest_size=8).hexdigest()
-        home = folder or state_folder("streams")
+        longest = _LONGEST_PATH - len(f"/{name}.sock")
+        home = folder or socket_folder("streams", longest=longest)
         self.lock = home / f"{name}.lock"
         self.socket = home / f"{name}.sock"
         if len(os.fsencode(self.socket)) > _LONGEST_PATH:
-            raise ConfigError(
-                f"{home} is too long a path for a Unix socket: set OPTIONS_HOME to a shorter one"
-            )
+            raise ConfigError(f"{home} is too long a path for a Unix socket: give a shorter one")
 
     def owner(self) -> str:
         """Return the owner's process id as text, for a sentence."""

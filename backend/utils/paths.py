@@ -1,6 +1,9 @@
 """Where this product keeps its own files."""
 
+import hashlib
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 
@@ -25,6 +28,31 @@ def state_folder(*parts: str) -> Path:
     folder = root.joinpath(*parts)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def socket_folder(*parts: str, longest: int) -> Path:
+    """Return a folder for Unix sockets: of our own files, or of /tmp where that path is too long.
+
+    A socket's path has about 100 bytes. The folder in its place is named after the one of our own
+    files, has mode 0700, and is refused where it belongs to somebody else.
+
+    Args:
+        parts: As of `state_folder`.
+        longest: Bytes that the folder's path may have.
+
+    Raises:
+        OSError: The folder cannot be made, or is not ours.
+    """
+    folder = state_folder(*parts)
+    if len(os.fsencode(folder)) <= longest:
+        return folder
+    name = hashlib.blake2b(os.fsencode(folder), digest_size=8).hexdigest()
+    short = Path(tempfile.gettempdir()) / f"options-{os.getuid()}-{name}"
+    short.mkdir(mode=0o700, exist_ok=True)
+    found = short.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{short} is not a folder of yours alone: remove it")
+    return short
 
 
 def cache_folder() -> Path:
