@@ -239,7 +239,7 @@ class _Day:
                 stored = dict.fromkeys(underlyings, Stored())
                 try:
                     for run in file.runs(self._opened, reading):
-                        writer.add(run.underlying, run.rows)
+                        writer.add(run.underlying, run.rows, is_last=run.is_last)
                         known = stored.get(run.underlying, Stored())
                         stored[run.underlying] = _plus(known, run.rows, self.what)
                 except Unsorted:

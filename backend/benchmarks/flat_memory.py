@@ -18,5 +18,5 @@ def run(path: Path, folder: Path) -> None:
         file = DayFile(path.name, what, origin="simulator", underlyings=(name,))
         with lake.replacing(partition) as writer:
             for each in file.runs(lambda: path.open("rb"), Reading()):
-                writer.add(each.underlying, each.rows)
+                writer.add(each.underlying, each.rows, is_last=each.is_last)
             writer.publish()

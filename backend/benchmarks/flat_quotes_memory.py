@@ -7,10 +7,12 @@ goes away with its folder. The proof of the issue is `--rows 100000000`; `make b
 """
 
 import argparse
+import multiprocessing
 import shutil
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -113,7 +115,7 @@ def through(path: Path, lake: Lake, underlying: str) -> Reading:
     reading = Reading()
     with lake.replacing(partition) as writer:
         for run in file.runs(lambda: path.open("rb"), reading):
-            writer.add(run.underlying, run.rows)
+            writer.add(run.underlying, run.rows, is_last=run.is_last)
         writer.publish()
     return reading
 
@@ -159,7 +161,9 @@ def main() -> int:
     try:
         path = folder / "2026-11-20.csv.gz"
         name = "QQQ" if given.underlying == "all" else given.underlying
-        count = make(path, given.rows, name)
+        # In a process of its own, whose memory is not ours.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            count = pool.submit(make, path, given.rows, name).result()
         size = path.stat().st_size
         lake = Lake.open(folder / "lake")
         with Watch() as watch:

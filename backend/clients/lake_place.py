@@ -59,6 +59,10 @@ class Place(Protocol):
         """Publish a small file."""
         ...
 
+    def prepare(self, key: str) -> None:
+        """Make the folders of a file that will be published."""
+        ...
+
     def publish(self, staged: Path, key: str) -> None:
         """Publish a staged file; it is gone afterwards."""
         ...
@@ -117,6 +121,13 @@ class LocalPlace:
         except OSError as error:
             with suppress(OSError):
                 staged.unlink()
+            raise disk_error(error, self.shown) from None
+
+    def prepare(self, key: str) -> None:
+        """Make the folders of a file."""
+        try:
+            (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
             raise disk_error(error, self.shown) from None
 
     def publish(self, staged: Path, key: str) -> None:
@@ -225,6 +236,9 @@ class S3Place:
         """Put a small object."""
         with _translated(self.shown):
             obstore.put(self._store, self._key(key), content)
+
+    def prepare(self, key: str) -> None:
+        """Do nothing: S3 has no folders."""
 
     def publish(self, staged: Path, key: str) -> None:
         """Put a staged file, in parts when it is large; it appears when it is complete."""

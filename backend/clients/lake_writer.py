@@ -30,7 +30,8 @@ ROW_GROUP: Final = 65_536
 """Rows; a minute of a large chain is in one of them, or two."""
 
 _STAGED_ROWS = 1_000_000
-_PENDING = 4
+_ENCODERS = 3  # of small files most of the time is waiting for others
+_PENDING = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,20 @@ class PartitionWriter:
             self._folder = Path(tempfile.mkdtemp(prefix=".staged-", dir=staging))
         except OSError as error:
             raise disk_error(error, str(staging)) from None
-        self._pool = ThreadPoolExecutor(2, "encode")
+        self._pool = ThreadPoolExecutor(_ENCODERS, "encode")
         self._staged: dict[str, _Staged] = defaultdict(_Staged)
         self._waiting: list[Future[Path]] = []
         self._count = 0
         self._current: str | None = None
 
-    def add(self, underlying: str, rows: Frame) -> None:
+    def add(self, underlying: str, rows: Frame, *, is_last: bool = False) -> None:
         """Stage further rows of an underlying.
+
+        Args:
+            underlying: Whose they are.
+            rows: Further ones.
+            is_last: Whether they are probably the last: then they are encoded at once, while
+                others are waited for.
 
         Raises:
             StoreError: The disk is full.
@@ -111,7 +118,8 @@ class PartitionWriter:
         staged.rows += rows.height
         staged.total += rows.height
         # Bars are few and are sorted by time as a whole; ticks go to disk as they come.
-        if self._partition.sort_key[0] != "ts" and staged.rows >= _STAGED_ROWS:
+        is_many = self._partition.sort_key[0] != "ts" and staged.rows >= _STAGED_ROWS
+        if is_last or is_many:
             self._flush(underlying)
 
     def clear(self) -> None:
@@ -159,7 +167,7 @@ class PartitionWriter:
         path = self._folder / f"{self._count:06}.parquet"
         while len(self._waiting) >= _PENDING:
             self._waiting.pop(0).result()
-        future = self._pool.submit(self._encode, frames, path)
+        future = self._pool.submit(self._encode, underlying, frames, path)
         staged.files.append(future)
         self._waiting.append(future)
 
@@ -167,7 +175,8 @@ class PartitionWriter:
         while self._waiting:
             self._waiting.pop(0).result()
 
-    def _encode(self, frames: list[Frame], path: Path) -> Path:
+    def _encode(self, underlying: str, frames: list[Frame], path: Path) -> Path:
+        self._place.prepare(self._partition.key(underlying))
         rows = frames[0] if len(frames) == 1 else pl.concat(frames)
         try:
             ordered(rows, self._partition.sort_key).write_parquet(path, **self._format)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
@@ -111,13 +111,14 @@ class DayFile:
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, parser: Parser, pieces: Iterator[_Piece]
+    pool: ThreadPoolExecutor, parser: Parser, pieces: Iterator[_Piece | None]
 ) -> Iterator[list[Run]]:
-    """Parse each piece while the next one is collected."""
+    """Parse each piece while the next one is collected; hand it on as soon as it is parsed."""
     waiting: deque[Future[list[Run]]] = deque()
     for piece in pieces:
-        waiting.append(pool.submit(piece.parse, parser))
-        if len(waiting) > 1:
+        if piece is not None:
+            waiting.append(pool.submit(piece.parse, parser))
+        if len(waiting) > 1 or (waiting and waiting[0].done()):
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
@@ -128,9 +129,11 @@ class _Piece:
     text: bytes
     first_line: int
     lines: int
+    is_last: bool
 
     def parse(self, parser: Parser) -> list[Run]:
-        return list(parser.runs(self.text, self.first_line, self.lines))
+        runs = list(parser.runs(self.text, self.first_line, self.lines))
+        return [replace(run, is_last=True) for run in runs] if self.is_last else runs
 
 
 @dataclass(slots=True)
@@ -149,15 +152,16 @@ class _Collected:
         self.size += block.end - block.begin
         self.lines += block.lines
 
-    def taken(self) -> _Piece:
-        piece = _Piece(b"".join(self.texts), self.first_line, self.lines)
+    def taken(self, *, is_last: bool = False) -> _Piece:
+        piece = _Piece(b"".join(self.texts), self.first_line, self.lines, is_last)
         self.texts, self.size, self.lines = [], 0, 0
         return piece
 
 
 def _pieces(
     file: DayFile, source: IO[bytes] | RawIOBase, parser: Parser, reading: Reading
-) -> Generator[_Piece, None, None]:
+) -> Generator[_Piece | None, None, None]:
+    """Yield what is to be parsed, and None for a block that is passed over."""
     skipping = _Skipping(wanted_roots(file.underlyings, file.dataset), file.dataset)
     with closing(blocks(source, file.name)) as all_blocks:
         parser.read_header(next(all_blocks).text, file.name)
@@ -169,8 +173,7 @@ def _pieces(
                 if skipping.is_broken:
                     reading.is_sorted = False
                     raise Unsorted(file.name)
-                if collected.texts:
-                    yield collected.taken()
+                yield collected.taken(is_last=True) if collected.texts else None
                 continue
             reading.parsed += block.lines
             collected.add(block)

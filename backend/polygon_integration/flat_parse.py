@@ -51,10 +51,17 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Rows of one underlying that stand together in a file, in the file's order."""
+    """Rows of one underlying that stand together in a file, in the file's order.
+
+    Attributes:
+        underlying: Whose they are.
+        rows: Columns as `FlatDataset.columns` names them.
+        is_last: Whether, if the file is sorted, no more of its root follow: they can be written.
+    """
 
     underlying: str
     rows: Frame
+    is_last: bool = False
 
 
 @dataclass(slots=True)
