@@ -255,7 +255,8 @@ class Lake:
             glob = f"{self.place.folder}/{table}/*/*/*-{files[0].origin}.parquet"
             quoted = glob.replace("'", "''")
             connection.execute(
-                f"create view \"{table}\" as select * from read_parquet('{quoted}', "
+                # A view takes no parameters; the name is a folder of ours.
+                f"create view \"{table}\" as select * from read_parquet('{quoted}', "  # noqa: S608
                 "hive_partitioning = true, union_by_name = true, "
                 "hive_types = {'underlying': varchar, 'session': date})"
             )

@@ -263,7 +263,7 @@ def _follow(files: Sequence[Path], symbol: str, ts: str) -> bool:
         lazy = pl.scan_parquet(path)
         names = [name for name in (symbol, ts) if name in lazy.collect_schema()]
         edges = pl.concat([lazy.select(names).head(1), lazy.select(names).tail(1)]).collect().rows()
-        if before is not None and edges[0] < before:  # type: ignore[operator]
+        if before is not None and edges[0] < before:
             return False
         before = edges[-1]
     return True

@@ -29,8 +29,17 @@ WEEK = ("--start", "2026-11-16", "--end", "2026-11-19")
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[dict[str, Any]]:
     child = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--clock", "2026-11-20T16:00"]
-        + ["--speed", "0"],
+        [
+            sys.executable,
+            "-m",
+            "simulator",
+            "--port",
+            "0",
+            "--clock",
+            "2026-11-20T16:00",
+            "--speed",
+            "0",
+        ],
         cwd=BACKEND,
         stdout=subprocess.PIPE,
         text=True,
@@ -153,9 +162,18 @@ def test_two_dask_workers_give_the_same_lake(
     bench = Bench(tmp_path, simulator)
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
-            + ["--no-dashboard", "--scheduler-file", str(tmp_path / "scheduler.json")]
-            + ["--host", "127.0.0.1"],
+            [
+                sys.executable,
+                "-m",
+                "distributed.cli.dask_scheduler",
+                "--port",
+                "0",
+                "--no-dashboard",
+                "--scheduler-file",
+                str(tmp_path / "scheduler.json"),
+                "--host",
+                "127.0.0.1",
+            ],
             cwd=BACKEND,
             env=bench.environment,
             stderr=subprocess.DEVNULL,

@@ -20,7 +20,8 @@ from polygon_integration.flat_datasets import DATASETS, dataset
 _spec = importlib.util.spec_from_file_location(
     "flat_text", Path(__file__).with_name("flat_text.py")
 )
-assert _spec and _spec.loader
+assert _spec
+assert _spec.loader
 flat_text: Any = importlib.util.module_from_spec(_spec)
 sys.modules["flat_text"] = flat_text
 _spec.loader.exec_module(flat_text)
@@ -148,7 +149,7 @@ def test_a_bad_line_is_kept_out_with_its_number(line: str, reason: str) -> None:
     (bad,) = found.reading.bad
     assert bad.number == place + 2  # the header is line 1
     assert bad.text == line or line.startswith(bad.text)
-    assert reason in bad.reason or reason == "fields" or reason == "many"
+    assert reason in bad.reason or reason in {"fields", "many"}
 
 
 @given(

@@ -29,8 +29,17 @@ DAY = date(2026, 11, 18)
 def simulator() -> Iterator[dict[str, Any]]:
     """A simulator that stands still at 16:00 of Friday, 20 November 2026."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--clock", "2026-11-20T16:00"]
-        + ["--speed", "0"],
+        [
+            sys.executable,
+            "-m",
+            "simulator",
+            "--port",
+            "0",
+            "--clock",
+            "2026-11-20T16:00",
+            "--speed",
+            "0",
+        ],
         cwd=BACKEND,
         stdout=subprocess.PIPE,
         text=True,

@@ -83,7 +83,7 @@ def test_nothing_is_seen_before_it_is_published(lake: Lake) -> None:
         writer.add("QQQ", bars("QQQ"))
         assert lake.files() == []
     assert lake.files() == []
-    assert not [path for path in Path(lake.place.shown).rglob("*.parquet")]
+    assert not list(Path(lake.place.shown).rglob("*.parquet"))
 
 
 def test_the_next_day_replaces_the_stream_and_not_the_other_way(lake: Lake) -> None:

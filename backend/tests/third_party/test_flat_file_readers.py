@@ -26,8 +26,19 @@ HEADER = "ticker,volume,open,close,high,low,window_start,transactions"
 def simulator() -> Iterator[dict[str, Any]]:
     """One with the recorded sessions, a day after the first of them that is used here."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "simulator", "--port", "0", "--world", "recorded"]
-        + ["--clock", "2023-08-04T16:00", "--speed", "0"],
+        [
+            sys.executable,
+            "-m",
+            "simulator",
+            "--port",
+            "0",
+            "--world",
+            "recorded",
+            "--clock",
+            "2023-08-04T16:00",
+            "--speed",
+            "0",
+        ],
         cwd=BACKEND,
         stdout=subprocess.PIPE,
         text=True,
@@ -102,7 +113,7 @@ def test_boto3_asks_on_conditions(client: Any) -> None:
     etag = client.head_object(Bucket="flatfiles", Key=KEY)["ETag"]
     with pytest.raises(ClientError, match="304"):
         client.get_object(Bucket="flatfiles", Key=KEY, IfNoneMatch=etag)
-    with pytest.raises(ClientError, match="PreconditionFailed|412"):
+    with pytest.raises(ClientError, match=r"PreconditionFailed|412"):
         client.get_object(Bucket="flatfiles", Key=KEY, IfMatch='"another"')
 
 
