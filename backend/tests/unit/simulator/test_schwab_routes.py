@@ -23,7 +23,8 @@ def client_of(world: Any, noon: Any) -> TestClient:
     schwab = SchwabRoutes(MarketData(world, lambda: noon), desk, limit)
     pages = LoginPages(desk, wall_clock, admin_token="", auto_approve=True)
     application = Starlette(
-        routes=[*pages.routes(), *schwab.routes()], exception_handlers=SchwabRoutes.failure_answers()
+        routes=[*pages.routes(), *schwab.routes()],
+        exception_handlers=SchwabRoutes.failure_answers(),
     )
     client = TestClient(application, raise_server_exceptions=False)
     query = {"client_id": DEMO_APP_KEY, "redirect_uri": DEMO_CALLBACK}
