@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 16 << 20
 """Lines that are parsed at once; memory is a small multiple of it."""
 
+FILTERED_BYTES: Final = 4 << 20
+"""The same where most of the file is passed over: parsing keeps up with the inflating."""
+
 _SEARCHED = 4
 """Up to so many tickers are searched for in the blocks that are passed over."""
 
@@ -177,7 +180,7 @@ def _pieces(
                 continue
             reading.parsed += block.lines
             collected.add(block)
-            if collected.size >= PIECE_BYTES:
+            if collected.size >= (FILTERED_BYTES if by_order else PIECE_BYTES):
                 yield collected.taken()
         if collected.texts:
             yield collected.taken()
