@@ -274,6 +274,12 @@ def _told(
             print(each.sentence)
         if each.bad:
             print(f"{each.day}: {each.bad} bad lines were kept out; the ledger has them")
+    read = [set(each.empty) for each in done if each.state is State.AVAILABLE]
+    for name in sorted(set.intersection(*read)) if read else ():
+        print(
+            f"{name} has no row in any of {len(read)} day files: it did not trade, or was called "
+            "otherwise then (renamed, delisted, not yet listed)"
+        )
     for job, error in failed:
         print(f"{job.day}: {error}")
     print(

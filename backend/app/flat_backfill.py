@@ -137,6 +137,7 @@ class Done:
         size: Bytes that were read, compressed.
         bad: Lines that were kept out.
         was_there: Whether the lake had it all.
+        empty: Underlyings that were asked for and of which the file has no row.
     """
 
     day: date
@@ -146,6 +147,7 @@ class Done:
     size: int = 0
     bad: int = 0
     was_there: bool = False
+    empty: tuple[str, ...] = ()
 
 
 def ledger_key(what: FlatDataset, day: date, origin: str) -> str:
@@ -185,7 +187,9 @@ def store_day(job: Job) -> Done:
     if before is not None:
         missing = tuple(name for name in job.underlyings if name not in before.underlyings)
         if before.is_whole or (job.underlyings and not missing):
-            return Done(job.day, State.AVAILABLE, was_there=True)
+            return Done(
+                job.day, State.AVAILABLE, was_there=True, empty=_empty(job, before.underlyings)
+            )
     day = _Day(lake, what, files, job, found.remote)
     try:
         reading, stored = day.store(missing)
@@ -197,7 +201,18 @@ def store_day(job: Job) -> Done:
     lake.place.write(ledger_key(what, job.day, job.origin), msgspec.json.encode(entry))
     day.discard()
     rows = sum(each.rows for each in stored.values())
-    return Done(job.day, State.AVAILABLE, "", rows, found.remote.size, len(reading.bad))
+    return Done(
+        job.day,
+        State.AVAILABLE,
+        rows=rows,
+        size=found.remote.size,
+        bad=len(reading.bad),
+        empty=_empty(job, entry.underlyings),
+    )
+
+
+def _empty(job: Job, stored: dict[str, Stored]) -> tuple[str, ...]:
+    return tuple(name for name in job.underlyings if not stored.get(name, Stored()).rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,7 @@ def disk_error(error: OSError, place: str) -> StoreError:
     """Return the sentence for a disk that does not take what is written."""
     why = (
         "the disk is full"
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}
+        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error)
         else error.strerror or str(error)
     )
     return StoreError(f"the lake at {place} cannot be written: {why}; what is stored is whole")

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 RANGE_BYTES: Final = 8 << 20
 AT_ONCE: Final = 4
-"""Ranges in flight; together with their size a bound of memory."""
+"""Ranges in flight, fewer when the service throttles; with their size a bound of memory."""
 
 PUBLISHED_AT_HOUR: Final = 11
 """New York, on the day after the session, as the vendor says."""
@@ -130,6 +130,7 @@ class FlatFiles:
 
     def __init__(self, settings: PolygonSettings, clock: Clock) -> None:
         access, secret = settings.s3_credentials()
+        self._at_once = AT_ONCE
         self._clock = clock
         self.place = settings.s3_endpoint
         # Tries are ours: they must tell throttling from a plan's end.
@@ -208,7 +209,7 @@ class FlatFiles:
             remote: The object.
             folder: For its `.part`.
         """
-        return Transfer(remote, folder, self._range)
+        return Transfer(remote, folder, self._range, lambda: self._at_once)
 
     def download(self, remote: Remote, folder: Path) -> Path:
         """Fetch an object into a folder, from where a broken transfer ended.
@@ -283,6 +284,7 @@ class FlatFiles:
                 f"{key} was replaced while it was fetched", provider=PROVIDER, status=412
             )
         if any(code in text for code in ("429", "SlowDown", "503", "TooManyRequests")):
+            self._at_once = max(self._at_once // 2, 1)  # one user sees 429 for parallel requests
             return RateLimited(
                 f"{self.place} asks for fewer requests: try again in a few minutes",
                 provider=PROVIDER,
@@ -338,13 +340,18 @@ class Transfer(io.RawIOBase):
         remote: The object.
         folder: Of the `.part`; made if need be.
         fetch: Fetches a range (begin, end) of the object.
+        at_once: Tells how many ranges may be in flight now.
     """
 
     def __init__(
-        self, remote: Remote, folder: Path, fetch: Callable[[Remote, int, int], bytes]
+        self,
+        remote: Remote,
+        folder: Path,
+        fetch: Callable[[Remote, int, int], bytes],
+        at_once: Callable[[], int] = lambda: AT_ONCE,
     ) -> None:
         super().__init__()
-        self._remote, self._fetch = remote, fetch
+        self._remote, self._fetch, self._at_once = remote, fetch, at_once
         name = remote.key.replace("/", "_")
         self._part = folder / f"{name}.part"
         self._note = folder / f"{name}.part.json"
@@ -370,7 +377,8 @@ class Transfer(io.RawIOBase):
         with suppress(OSError, msgspec.MsgspecError):
             if msgspec.json.decode(self._note.read_bytes(), type=_Note) == own:
                 return min(os.fstat(self._file.fileno()).st_size, own.size)
-        self._file.truncate(0)
+        if os.fstat(self._file.fileno()).st_size:
+            self._file.truncate(0)
         self._note.write_bytes(msgspec.json.encode(own))
         return 0
 
@@ -406,7 +414,8 @@ class Transfer(io.RawIOBase):
         return count
 
     def _receive(self) -> None:
-        while len(self._coming) < AT_ONCE and self._asked < self._remote.size:
+        most = max(self._at_once(), 1)
+        while len(self._coming) < most and self._asked < self._remote.size:
             end = min(self._asked + RANGE_BYTES, self._remote.size)
             self._coming.append(self._pool.submit(self._fetch, self._remote, self._asked, end))
             self._asked = end

@@ -226,6 +226,14 @@ def test_bad_input(
     assert "Traceback" not in out + err
 
 
+def test_a_ticker_that_nobody_lists_any_more(simulator: dict[str, Any], tmp_path: Path) -> None:
+    one_day = ("--start", "2026-11-18", "--end", "2026-11-18")
+    for _ in range(2):  # stored, and then from the ledger
+        status, out, _ = Bench(tmp_path, simulator).run(*one_day, "--underlyings", "QQQ,FB")
+        assert (status, "FB has no row in any of 1 day files" in out) == (0, True)
+        assert "QQQ has no row" not in out
+
+
 def test_wrong_keys(simulator: dict[str, Any], tmp_path: Path) -> None:
     status, _, err = Bench(tmp_path, simulator).run(
         *WEEK,

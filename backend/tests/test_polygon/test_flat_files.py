@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import ConfigError, DataError
@@ -152,6 +152,7 @@ def test_a_bad_line_is_kept_out_with_its_number(line: str, reason: str) -> None:
     assert reason in bad.reason or reason in {"fields", "many"}
 
 
+@settings(deadline=None)
 @given(
     places=st.lists(st.integers(0, 199), max_size=6, unique=True),
     junk=st.sampled_from(["x", "O:QQQ251219C00500000,1", ",,,,,,,", '"', "\x00,1,2,3"]),

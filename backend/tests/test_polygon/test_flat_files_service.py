@@ -264,3 +264,20 @@ def test_a_range_of_a_replaced_object_is_no_part_of_it(
     with pytest.raises(ProviderError, match="replaced"):
         files().download(stale, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a_b.csv.gz.part").symlink_to("/dev/full")
+    with (
+        Transfer(remote_of(), tmp_path, Service()) as transfer,
+        pytest.raises(StoreError, match="the disk is full"),
+    ):
+        transfer.readall()
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_fewer_ranges_where_the_service_throttles(tmp_path: Path) -> None:
+    service = Service()
+    with Transfer(remote_of(), tmp_path, service, lambda: 1) as transfer:
+        transfer.read(10)
+    assert len(service.asked) == 1
