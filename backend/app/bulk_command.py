@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -194,7 +195,12 @@ def _executor(asked: Asked, jobs: int) -> Iterator[Executor]:
         with ProcessPoolExecutor(
             min(workers, jobs), context, initializer=end_with_parent, initargs=(os.getpid(),)
         ) as pool:
-            yield pool
+            try:
+                yield pool
+            except BaseException:  # nobody waits for hours of work that nobody wants
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
         return
     address = asked.executor.removeprefix("dask://")
     if address == asked.executor:
@@ -214,7 +220,8 @@ def _executor(asked: Asked, jobs: int) -> Iterator[Executor]:
 
 
 def end_with_parent(parent: int) -> None:
-    """Let a worker end when the command that started it is gone, however it went."""
+    """Let a worker end when the command that started it is gone, and leave Ctrl-C to that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER.parents[1] / "docs" / "benchmarks.md"
 NOT_A_BENCHMARK = {"report"}
-LIBRARIES = ("numpy", "numba", "polars", "psycopg", "msgspec", "orjson", "pandas")
+LIBRARIES = ("numpy", "numba", "polars", "psycopg", "msgspec", "orjson", "pandas", "isal")
 PEERS = (
     "fast-vollib",
     "vollib",

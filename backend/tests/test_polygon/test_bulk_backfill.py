@@ -145,6 +145,20 @@ def test_killed_anywhere_it_ends_with_the_same(
         assert not list((bench.home / "parts").glob("*.part"))
 
 
+def test_ctrl_c_is_one_sentence(
+    whole: tuple[Bench, float], simulator: dict[str, Any], tmp_path: Path
+) -> None:
+    bench = Bench(tmp_path, simulator)
+    child = bench.start(*WEEK)
+    assert child.stdout
+    child.stdout.readline()  # it has begun, and its handlers are in place
+    time.sleep(0.5 * whole[1])
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err.count("\n")) in {(130, 1), (0, 0)}, out + err
+    assert "Traceback" not in err
+
+
 def test_again_nothing_is_fetched_and_more_is_added(
     whole: tuple[Bench, float], simulator: dict[str, Any], tmp_path: Path
 ) -> None:
