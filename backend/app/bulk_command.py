@@ -188,6 +188,20 @@ def _job(endpoint: str, bucket: str, origin: str) -> Job:
 
 
 @contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold Ctrl-C back while the block runs: workers that it starts never get any.
+
+    A worker inherits what is held back; otherwise one that is still importing would answer Ctrl-C
+    with a trace before its initializer can say that it is not for it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _executor(asked: Asked, jobs: int) -> Iterator[Executor]:
     if asked.executor == "local":
         workers = asked.workers or min(os.cpu_count() or 1, 4)
@@ -255,7 +269,8 @@ def _all(
         transient=True,
     ) as bar:
         task = bar.add_task("day files", total=len(jobs))
-        running: dict[Future[Done], Job] = {pool.submit(store_day, job): job for job in jobs}
+        with _interrupts_wait():
+            running: dict[Future[Done], Job] = {pool.submit(store_day, job): job for job in jobs}
         try:
             for future in as_completed(running):
                 try:
