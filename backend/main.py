@@ -7,6 +7,9 @@ import sys
 from app import cli, request
 
 _EPILOG = f"""\
+With --source polygon and --start, the quotes that end each minute of these sessions are stored too,
+with volatility and greeks, as far as one run may ask for by REST (a million contract-minutes).
+
 What is stored already is not downloaded again. Without a Schwab account the data comes from the
 simulator; each row says so (origin: live, simulator or recorded), and readers never mix them.
 
@@ -38,9 +41,8 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--expirations",
         type=request.expirations,
-        default=(0, 45),
         metavar="FIRST-LAST",
-        help="of the option chain, in days ahead (default: 0-45)",
+        help="of the options, in days ahead (default: 0-45; all of past sessions)",
     )
     add("--no-options", action="store_true", help="bars alone")
     add("--json", action="store_true", help="one JSON object instead of tables")
@@ -66,16 +68,21 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def _asked(arguments: argparse.Namespace) -> request.Asked:
+    # Polygon knows the past: a request for given days stores the quotes of their minutes, and a
+    # chain of the present would not belong to it.
+    past = arguments.source == "polygon" and arguments.start and not arguments.no_options
+    snapshot = not (past or arguments.no_options)
     return request.Asked(
         tickers=tuple(dict.fromkeys(arguments.ticker)),
         days=arguments.days,
         start=arguments.start,
         end=arguments.end,
         interval=arguments.interval,
-        expirations=None if arguments.no_options else arguments.expirations,
+        expirations=(arguments.expirations or request.DEFAULT_EXPIRATIONS) if snapshot else None,
         source=arguments.source,
         clock=arguments.clock,
         seed=arguments.seed,
+        history=(arguments.expirations or (0, request.MOST_DAYS_AHEAD)) if past else None,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.tables import COVERAGE
-from pipeline.plan import CHAIN_DATASET, MINUTES
+from pipeline.plan import CHAIN_DATASET, MINUTES, MINUTES_DATASET
 from utils import market_calendar
 
 if TYPE_CHECKING:
@@ -129,14 +129,15 @@ def _cells(rows: Frame) -> list[Cell]:
     if dataset != CHAIN_DATASET and interval != "1w":
         days = [each.day for each in market_calendar.sessions(days[0], days[-1])]
     return [
-        Cell(**known[day], expected=_expected(day, interval))
+        Cell(**known[day], expected=_expected(day, dataset))
         if day in known
         else Cell(day, NOT_STORED)
         for day in days
     ]
 
 
-def _expected(day: date, interval: str) -> int | None:
-    if interval not in MINUTES or not market_calendar.is_session(day):
+def _expected(day: date, dataset: str) -> int | None:
+    interval = dataset.rpartition("_")[2]
+    if dataset == MINUTES_DATASET or interval not in MINUTES or not market_calendar.is_session(day):
         return None
     return market_calendar.session(day).regular_minutes // MINUTES[interval]

@@ -48,7 +48,7 @@ def run_download(asked: Asked, *, command: str, as_json: bool) -> int:
     with open_source(asked) as source, open_store() as store:
         if source.note:
             print(source.note, file=sys.stderr)
-        desk = Desk(source.market, store, source.clock, wall_clock)
+        desk = Desk(source.market, store, source.clock, wall_clock, source.history)
         run = Run(str(uuid.uuid4()), command)
         with closing(download(_request(asked, source), desk, run)) as events:
             for event in _with_progress(events):
@@ -75,7 +75,8 @@ def stop_database() -> int:
 
 def _request(asked: Asked, source: Source) -> Request:
     window = Window(*asked.expirations) if asked.expirations else None
-    return Request(asked.tickers, source.sessions, asked.interval, window)
+    history = Window(*asked.history) if asked.history and source.history else None
+    return Request(asked.tickers, source.sessions, asked.interval, window, history)
 
 
 def _with_progress(events: Iterator[Event]) -> Iterator[Event]:

@@ -19,6 +19,9 @@ MOST_SESSIONS = 2520
 DEFAULT_DAYS = 5
 """Sessions, where nothing is said."""
 
+DEFAULT_EXPIRATIONS = (0, 45)
+"""Of a chain snapshot, in days ahead."""
+
 MOST_DAYS_AHEAD = 1500
 """Beyond the farthest expiration that is listed."""
 
@@ -37,6 +40,8 @@ class Asked:
         interval: As in `pipeline.plan.INTERVALS`.
         expirations: First and last expiration in calendar days ahead; None for no options.
         source: auto, schwab, polygon or simulator.
+        history: Expirations of the minute quotes of past sessions, where the source knows them
+            and first and last day are given; None for none.
         clock: Market time of a simulator of our own; None leaves it to the program.
         seed: Of the simulator's generated world; None for its default.
     """
@@ -50,6 +55,7 @@ class Asked:
     source: str
     clock: datetime | None
     seed: int | None
+    history: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         """Refuse days that contradict each other."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from pydantic import SecretStr
 
-from models.errors import AuthError, BadReply, ConfigError, TradingError
+from models.errors import AuthError, BadReply, ConfigError, DataError, TradingError
 from polygon_integration.client import PolygonClient
 from polygon_integration.config import PROVIDER as POLYGON
 from polygon_integration.config import PolygonSettings
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from models.options import OptionChain
     from models.tables import Frame
-    from ports.market_data import MarketData
+    from ports.market_data import HistoricOptions, MarketData
 
 UNLIMITED = 100_000
 """Requests a minute at a simulator: the largest plan has no limit."""
@@ -311,6 +311,39 @@ class OwnSimulator:
     def underlyings(self, tickers: Sequence[str], *, now: datetime) -> Frame:
         """Return what is known of each ticker, as the port says."""
         return self._market.underlyings(tickers, now=now)
+
+    def contracts(self, ticker: str, day: date, first: date, last: date) -> Frame:
+        """Return what stood on a day, as the port of the past says; so do the next ones."""
+        return self._history.contracts(ticker, day, first, last)
+
+    def minute_quotes(
+        self, occ_symbols: Sequence[str], session: date
+    ) -> Iterator[tuple[str, Frame]]:
+        """Yield quotes of minutes."""
+        return self._history.minute_quotes(occ_symbols, session)
+
+    def minute_bars(self, occ_symbols: Sequence[str], session: date) -> Iterator[tuple[str, Frame]]:
+        """Yield bars of minutes."""
+        return self._history.minute_bars(occ_symbols, session)
+
+    def trades(self, occ_symbols: Sequence[str], session: date) -> Iterator[tuple[str, Frame]]:
+        """Yield trades."""
+        return self._history.trades(occ_symbols, session)
+
+    def dividends(self, ticker: str, first: date, last: date) -> Frame:
+        """Return cash dividends."""
+        return self._history.dividends(ticker, first, last)
+
+    def splits(self, ticker: str, first: date, last: date) -> Frame:
+        """Return splits."""
+        return self._history.splits(ticker, first, last)
+
+    @property
+    def _history(self) -> HistoricOptions:
+        market = self._market
+        if not isinstance(market, PolygonMarketData):
+            raise DataError(f"{self._source} does not know the past of options")
+        return market.history
 
     @cached_property
     def _market(self) -> MarketData:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from ports.market_data import MarketData
+    from ports.market_data import HistoricOptions, MarketData
     from utils.market_calendar import Session
 
 
@@ -66,6 +66,7 @@ class Source:
         sessions: What the person's days come to at that time, oldest first.
         described: For people: which service, which world.
         note: What a person should know of the choice, or None.
+        history: Who knows the past of options; None where the service does not.
     """
 
     market: MarketData
@@ -73,6 +74,7 @@ class Source:
     sessions: tuple[Session, ...]
     described: str
     note: str | None = None
+    history: HistoricOptions | None = None
 
 
 @contextmanager
@@ -171,7 +173,7 @@ def _polygon(asked: Asked, settings: PolygonSettings, wall: Clock) -> Iterator[S
     market = PolygonMarketData(PolygonClient(settings), origin=origin, extended_hours=True)
     try:
         described = f"polygon at {settings.base_url}"
-        yield Source(market, clock, sessions_of(asked, clock()), described)
+        yield Source(market, clock, sessions_of(asked, clock()), described, history=market.history)
     finally:
         market.close()
 
@@ -226,7 +228,8 @@ def _running(
     clock = market_clock(status.now, status.speed)
     with speak(status) as market:
         described = f"simulator at {url}, {status.world} world"
-        yield Source(market, clock, sessions_of(asked, clock()), described, note)
+        history = market.history if isinstance(market, PolygonMarketData) else None
+        yield Source(market, clock, sessions_of(asked, clock()), described, note, history)
 
 
 @contextmanager
@@ -239,7 +242,9 @@ def _own(asked: Asked, wall: Clock, note: str | None, service: str = SCHWAB) -> 
     clock = wall if speed else market_clock(start, 0.0)
     with OwnSimulator(options, service) as market:
         spoken = "" if service == SCHWAB else f" as {service}"
-        yield Source(market, clock, sessions, f"simulator{spoken}, {world} world", note)
+        history = market if service == POLYGON else None
+        described = f"simulator{spoken}, {world} world"
+        yield Source(market, clock, sessions, described, note, history)
 
 
 def _own_clock(asked: Asked, now: datetime) -> tuple[datetime, float]:

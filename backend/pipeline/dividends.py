@@ -52,6 +52,36 @@ def expected_dividends(underlyings: Frame, ticker: str, today: date) -> list[Cas
     return []
 
 
+def dividends_after(paid: Frame, today: date) -> list[CashDividend]:
+    """Return the dividends after a day of the past, for three years: those that were paid since.
+
+    Beyond the last one that is known, the rhythm and the amount of its year are expected to stay.
+
+    Args:
+        paid: Rows of `DIVIDENDS` of one underlying.
+        today: Dividends of this day and before are paid.
+
+    Returns:
+        Oldest first.
+    """
+    until = today + timedelta(days=365 * _YEARS_AHEAD)
+    known = paid.sort("ex_date")
+    days, amounts = known["ex_date"].to_list(), known["amount"].cast(pl.Float64).to_list()
+    coming = [
+        CashDividend(day, cash)
+        for day, cash in zip(days, amounts, strict=True)
+        if today < day <= until and cash > 0
+    ]
+    if not days:
+        return coming
+    frequency = sum(day > days[-1] - timedelta(days=360) for day in days)
+    if frequency > _MONTHS or days[-1] < today - timedelta(days=370):
+        return coming
+    step = _MONTHS // frequency
+    later = (_later(days[-1], step * n) for n in range(1, _YEARS_AHEAD * frequency + 1))
+    return coming + [CashDividend(day, amounts[-1]) for day in later if today < day <= until]
+
+
 def _later(day: date, months: int) -> date:
     year, month = divmod(day.year * _MONTHS + day.month - 1 + months, _MONTHS)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

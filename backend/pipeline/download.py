@@ -20,6 +20,7 @@ from pipeline.chain_summary import COLUMNS, ChainSummary, summarise
 from pipeline.coverage import Mark, covered_content
 from pipeline.dividends import expected_dividends
 from pipeline.events import Event, Fetching, Kept, Planned, StepDone, Stored, Written
+from pipeline.history import MOST_QUOTES, HistoricSession, plan_history, store_history
 from pipeline.load import Desk, Piece, load, store_contracts, store_rate, store_underlyings
 from pipeline.runs import Run, RunRecord
 from utils import market_calendar
@@ -43,13 +44,15 @@ class Request:
         tickers: Underlyings, each once.
         sessions: Whose bars, oldest first.
         interval: As in `pipeline.plan.INTERVALS`.
-        window: Expirations of the chain snapshot; None for no options.
+        window: Expirations of the chain snapshot; None for none.
+        history: Expirations of the minute quotes of each session; None for none.
     """
 
     tickers: tuple[str, ...]
     sessions: tuple[Session, ...]
     interval: str
     window: plan.Window | None
+    history: plan.Window | None = None
 
     @property
     def bars_dataset(self) -> str:
@@ -66,10 +69,12 @@ class _TickerPlan:
     kept: list[Kept]
     bars: list[list[Slot]]
     chain: Session | None
+    history: list[HistoricSession]
 
     @property
     def steps(self) -> int:
-        return len(self.bars) + (self.chain is not None)
+        past = sum(each.steps for each in self.history)
+        return len(self.bars) + (self.chain is not None) + past
 
     def is_fresh(self, part: Part) -> bool:
         return self.covered(part.dataset, part.session).is_empty()
@@ -108,7 +113,11 @@ def download(request: Request, desk: Desk, run: Run) -> Generator[Event, None, N
 
 def _events(request: Request, desk: Desk) -> Iterator[Event]:
     now = desk.clock()
-    plans = [_plan(request, desk, ticker, now) for ticker in request.tickers]
+    plans: list[_TickerPlan] = []
+    room = MOST_QUOTES
+    for ticker in request.tickers:
+        plans.append(_plan(request, desk, ticker, now, room))
+        room -= sum(each.size for each in plans[-1].history)
     yield Planned(now, sum(each.steps for each in plans))
     busy = [each.ticker for each in plans if each.steps]
     known = store_underlyings(desk, busy, now) if busy else pl.DataFrame()
@@ -123,11 +132,13 @@ def _events(request: Request, desk: Desk) -> Iterator[Event]:
             yield Fetching(each.ticker, plan.CHAIN_DATASET, (each.chain.day,))
             yield from _store_chain(desk, each, each.chain, request.window, known)
             yield StepDone()
+        if each.history and desk.history:
+            yield from store_history(desk, desk.history, each.ticker, each.history)
         if request.window:
             yield from _newest_chain(desk, each.ticker, now)
 
 
-def _plan(request: Request, desk: Desk, ticker: str, now: datetime) -> _TickerPlan:
+def _plan(request: Request, desk: Desk, ticker: str, now: datetime, room: int) -> _TickerPlan:
     coverage = desk.store.coverage(ticker, source=desk.market.source, origin=desk.market.origin)
     wanted = plan.slots(request.sessions, request.interval)
     todo = plan.missing_slots(wanted, coverage, now)
@@ -135,7 +146,11 @@ def _plan(request: Request, desk: Desk, ticker: str, now: datetime) -> _TickerPl
     asked = {(request.bars_dataset, slot.session) for slot in wanted}
     if request.window:
         asked.add((plan.CHAIN_DATASET, market_calendar.last_session(now).day))
+    history = _history_to_ask(request, desk, ticker, coverage=coverage, now=now, room=room)
+    if request.history:
+        asked |= {(plan.MINUTES_DATASET, each.day) for each in request.sessions}
     again = {(request.bars_dataset, slot.session) for slot in todo}
+    again |= {(plan.MINUTES_DATASET, each.session.day) for each in history}
     if chain:
         again.add((plan.CHAIN_DATASET, chain.day))
     columns = ("ticker", "dataset", "session", "status", "rows", "missing")
@@ -146,6 +161,23 @@ def _plan(request: Request, desk: Desk, ticker: str, now: datetime) -> _TickerPl
         kept=[row for row in kept if (row.dataset, row.session) in asked - again],
         bars=plan.requests(todo),
         chain=chain,
+        history=history,
+    )
+
+
+def _history_to_ask(  # noqa: PLR0913 - whose, which, and what is known
+    request: Request, desk: Desk, ticker: str, *, coverage: Frame, now: datetime, room: int
+) -> list[HistoricSession]:
+    if request.history is None or desk.history is None:
+        return []
+    return plan_history(
+        desk.history,
+        ticker,
+        request.sessions,
+        request.history,
+        coverage=coverage,
+        now=now,
+        room=room,
     )
 
 

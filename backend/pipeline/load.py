@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from models.options import OptionChain
     from models.tables import Frame
     from pipeline.quality import Checked
-    from ports.market_data import MarketData
+    from ports.market_data import HistoricOptions, MarketData
     from ports.store import Store
     from utils.clock import Clock
 
@@ -46,16 +46,19 @@ class Desk:
         store: Where it goes.
         clock: The market's time.
         wall: The machine's time.
+        history: Who is asked for the past of options, where the source knows it.
     """
 
     market: MarketData
     store: Store
     clock: Clock
     wall: Clock
+    history: HistoricOptions | None = None
 
     def part(self, ticker: str, dataset: str, session: date) -> Part:
         """Return the part of a dataset of `pipeline.plan` that this market's rows belong to."""
-        table = OPTION_QUOTES if dataset == plan.CHAIN_DATASET else EQUITY_BARS
+        of_options = dataset in {plan.CHAIN_DATASET, plan.MINUTES_DATASET}
+        table = OPTION_QUOTES if of_options else EQUITY_BARS
         return Part(table, ticker, dataset, session, self.market.source, self.market.origin)
 
 
@@ -88,9 +91,7 @@ def load(desk: Desk, pieces: Sequence[Piece], *, fresh: bool) -> Iterator[Writte
     changed = desk.store.upsert(table.name, accepted, expect_empty=fresh)
     if not rejected.is_empty():
         desk.store.upsert(QUARANTINE.name, rejected)
-    contents = (
-        _snapshot_content(desk, pieces[0]) if table is OPTION_QUOTES else _contents(desk, pieces)
-    )
+    contents = _CONTENTS.get(pieces[0].part.dataset, _contents)(desk, pieces)
     now = desk.wall()
     whole = [
         (piece, content, _mark(piece, content))
@@ -124,20 +125,42 @@ def _contents(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
     ]
 
 
-def _snapshot_content(desk: Desk, piece: Piece) -> list[Content]:
+def _snapshot_content(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
     """Return what is stored of a session's snapshots.
 
     Only those are read that are newer than what coverage vouches for: the new one, and any that a
     run left which was killed before it could say so. All are, where the clock was set back.
     """
+    (piece,) = pieces
     part = piece.part
     coverage = desk.store.coverage(part.ticker, source=part.source, origin=part.origin)
     known = covered_content(coverage, part)
     oldest = piece.checked.accepted["ts"].min()
+    if not coverage.filter(dataset=plan.MINUTES_DATASET, session=part.session).is_empty():
+        rows = desk.store.read(part.table.name, part.where)
+        return [Content().plus(part.table, rows.filter(is_snapshot()))]
     if known.newest_at is None or (oldest is not None and oldest <= known.newest_at):  # type: ignore[operator]
         return [Content().plus(part.table, desk.store.read(part.table.name, part.where))]
     later: Range[Scalar] = Range(known.newest_at + timedelta(microseconds=1), None)
     return [known.plus(part.table, desk.store.read(part.table.name, part.where | {"ts": later}))]
+
+
+def _minutes_content(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
+    """Return what is stored of a session's minute quotes, snapshots apart."""
+    (piece,) = pieces
+    stored = desk.store.read(piece.part.table.name, piece.part.where)
+    return [Content().plus(piece.part.table, stored.filter(~is_snapshot()))]
+
+
+_CONTENTS = {plan.CHAIN_DATASET: _snapshot_content, plan.MINUTES_DATASET: _minutes_content}
+"""How the content of a dataset is read back, where it is not by sessions."""
+
+
+def is_snapshot() -> pl.Expr:
+    """Return whether a row of `OPTION_QUOTES` is of a chain snapshot: the past has quotes alone."""
+    return pl.any_horizontal(
+        pl.col("open_interest", "volume", "last", "source_implied_volatility").is_not_null()
+    )
 
 
 def _mark(piece: Piece, content: Content) -> Mark:

@@ -31,6 +31,9 @@ INTERVALS = (*MINUTES, "1d", "1w")
 CHAIN_DATASET = "option_quotes"
 """Name that coverage gives to chain snapshots."""
 
+MINUTES_DATASET = "option_quotes_1m"
+"""Name that coverage gives to the quotes that end the minutes of a past session."""
+
 _SESSIONS_A_REQUEST = 10  # minute bars: Schwab serves ten days in one reply
 _SLOTS_A_REQUEST = 250
 
@@ -180,6 +183,13 @@ class Window:
             return False
         first, _, last = scope.partition("-")
         return int(first) <= self.first and self.last <= int(last)
+
+    def spanning(self, scope: str | None) -> Window:
+        """Return the smallest window that holds this one and a scope of coverage."""
+        if not scope:
+            return self
+        first, _, last = scope.partition("-")
+        return Window(min(self.first, int(first)), max(self.last, int(last)))
 
 
 def snapshot_time(now: datetime) -> datetime:

@@ -147,7 +147,7 @@ _OCC_PATTERN = r"^[A-Z]{1,5}[0-9]? *[0-9]{6}[CP][0-9]{8}$"
 
 
 def chain_rules(table: Table, *, open_session: bool, rate: float = 0.0) -> list[Rule]:
-    """Return the rules for the quotes of one chain snapshot.
+    """Return the rules for the quotes of chain snapshots.
 
     Args:
         table: `OPTION_QUOTES`; names the key.
@@ -225,7 +225,8 @@ def _strike_order() -> pl.Expr:
     A call is worth less the higher its strike, a put more: the bid of the one that is worth less
     can not be above the ask of its neighbour.
     """
-    group = [pl.col("occ_symbol").str.slice(0, 6), pl.col("expiration"), pl.col("right")]
+    root = pl.col("occ_symbol").str.slice(0, 6)
+    group = [pl.col("ts"), root, pl.col("expiration"), pl.col("right")]
     lower = pl.col("ask").shift(1).over(group, order_by="strike")
     higher = pl.col("ask").shift(-1).over(group, order_by="strike")
     dearer = pl.when(pl.col("right") == "C").then(lower).otherwise(higher)

@@ -178,7 +178,7 @@ def download_option_bars(  # noqa: PLR0913 - what, when, and how
         )
         return occ_symbol, _columns(stamped, OPTION_BARS)
 
-    yield from _side_by_side(one, occ_symbols, workers)
+    yield from side_by_side(one, occ_symbols, workers)
 
 
 def download_option_trades(
@@ -292,7 +292,7 @@ def _of_contract(rows: Frame, occ_symbol: str, origin: str) -> Frame:
     )
 
 
-def _side_by_side(
+def side_by_side(
     one: Callable[[str], tuple[str, Frame]], symbols: Sequence[str], workers: int
 ) -> Iterator[tuple[str, Frame]]:
     """Ask several at once, answer in order, and hold no more than that in memory."""

@@ -27,6 +27,7 @@ from models.tables import (
 )
 from polygon_integration.config import PROVIDER
 from polygon_integration.historic_options import download_dividends, download_equity_bars
+from polygon_integration.history import PolygonHistory
 from utils.market_calendar import NEW_YORK, last_session, session_until
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class PolygonMarketData:
     def origin(self) -> str:
         """live, simulator or recorded."""
         return self._origin
+
+    @property
+    def history(self) -> PolygonHistory:
+        """The past of options, by the same client."""
+        return PolygonHistory(self._client, origin=self._origin)
 
     def bars(self, ticker: str, start: datetime, end: datetime, interval: str) -> Frame:
         """Return the bars that start in [start, end); see `download_equity_bars`."""

@@ -1,6 +1,6 @@
 """What the product asks of a market-data service."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -56,4 +56,42 @@ class MarketData(Protocol):
 
     def underlyings(self, tickers: Sequence[str], *, now: datetime) -> Frame:
         """Return what the service knows of each ticker, as columns of `UNDERLYINGS`."""
+        ...
+
+
+class HistoricOptions(Protocol):
+    """A source that also knows the past of options, contract by contract.
+
+    Not every market-data service does: Schwab has chains of the present alone. Errors and stamps
+    are those of `MarketData`.
+    """
+
+    def contracts(self, ticker: str, day: date, first: date, last: date) -> Frame:
+        """Return what stood on a day with expirations in [first, last], as `OPTION_CONTRACTS`."""
+        ...
+
+    def minute_quotes(
+        self, occ_symbols: Sequence[str], session: date
+    ) -> Iterator[tuple[str, Frame]]:
+        """Yield (OCC symbol, its quotes of a session), in the order of the symbols.
+
+        Columns are occ_symbol, ts, bid, ask, bid_size, ask_size, quote_at: of each minute in which
+        the quote was set, how it stood at the minute's end `ts`.
+        """
+        ...
+
+    def minute_bars(self, occ_symbols: Sequence[str], session: date) -> Iterator[tuple[str, Frame]]:
+        """Yield (OCC symbol, its bars of one minute), as `OPTION_BARS` without computed columns."""
+        ...
+
+    def trades(self, occ_symbols: Sequence[str], session: date) -> Iterator[tuple[str, Frame]]:
+        """Yield (OCC symbol, its trades of a session), as `OPTION_TRADES`."""
+        ...
+
+    def dividends(self, ticker: str, first: date, last: date) -> Frame:
+        """Return cash dividends with ex-dates in [first, last], as `DIVIDENDS`."""
+        ...
+
+    def splits(self, ticker: str, first: date, last: date) -> Frame:
+        """Return splits with ex-dates in [first, last], as `SPLITS`."""
         ...
