@@ -35,7 +35,7 @@ from utils.settings import Settings, load
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
 
     from ports.market_data import HistoricOptions, MarketData
@@ -144,6 +144,46 @@ def open_source(asked: Asked, wall: Clock = wall_clock) -> Iterator[Source]:
     opened = _running(asked, url, note) if url else _own(asked, wall, note)
     with opened as source:
         yield source
+
+
+def configured_source() -> str:
+    """Return what the settings lead to: schwab, polygon, or auto, which then is the simulator.
+
+    Schwab goes before Polygon where somebody is signed in.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    schwab = load(SchwabSettings)
+    if schwab.configured and schwab.token_path().exists():
+        return "schwab"
+    return POLYGON if load(PolygonSettings).api_key.get_secret_value() else "auto"
+
+
+def closed_days(start: date | None, end: date | None, wall: Clock = wall_clock) -> str | None:
+    """Return the sentence for past days without a session, or None where there is one.
+
+    Args:
+        start: First day that was asked for.
+        end: Last day; None for today.
+        wall: The machine's time.
+
+    Raises:
+        ConfigError: The first day lies in the future, or outside of the calendar's years.
+    """
+    if start is None:
+        return None
+    today = wall().astimezone(market_calendar.NEW_YORK).date()
+    if start > today:
+        raise ConfigError(f"{start} is in the future: there is nothing to download yet")
+    try:
+        open_days = market_calendar.sessions(start, max(start, min(end or today, today)))
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    if open_days:
+        return None
+    span = f"on {start}" if end in {None, start} else f"from {start} to {end}"
+    return f"the exchange was closed {span}: nothing to download"
 
 
 @contextmanager

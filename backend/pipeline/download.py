@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from models.tables import Frame, Scalar
     from pipeline.coverage import Part
     from pipeline.plan import Slot
+    from pipeline.quality import Checked
     from utils.market_calendar import Session
 
 
@@ -222,19 +223,26 @@ def _store_bars(
 
 def _checked_bars(desk: Desk, ticker: str, slot: Slot, reply: Frame, now: datetime) -> Piece:
     until = slot.until(now)
-    rules = quality.bar_rules(
-        EQUITY_BARS, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
-    )
-    checked = quality.check(
-        EQUITY_BARS,
-        _rows_of(slot, reply, until),
-        rules,
-        ticker=ticker,
-        expected=slot.expected(now),
-    )
+    checked = check_bars(ticker, slot, reply, now)
     part = desk.part(ticker, plan.bars_dataset(slot.interval), slot.session)
     status = "complete" if until >= slot.settled else "partial"
     return Piece(part, checked, Mark(status, checked.missing, until))
+
+
+def check_bars(ticker: str, slot: Slot, reply: Frame, now: datetime) -> Checked:
+    """Return the bars of a reply that belong to a slot and are finished, judged by the rules.
+
+    Args:
+        ticker: Underlying.
+        slot: Which session, or week.
+        reply: What the source sent; it may hold other sessions too.
+        now: Market time.
+    """
+    rules = quality.bar_rules(
+        EQUITY_BARS, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
+    )
+    rows = _rows_of(slot, reply, slot.until(now))
+    return quality.check(EQUITY_BARS, rows, rules, ticker=ticker, expected=slot.expected(now))
 
 
 def _rows_of(slot: Slot, reply: Frame, until: datetime) -> Frame:
