@@ -207,7 +207,7 @@ def _polygon(asked: Asked, settings: PolygonSettings, wall: Clock) -> Iterator[S
         raise ConfigError("--clock and --seed are the simulator's: unset POLYGON_API_KEY for it")
     status = None
     if settings.base_url not in REAL_HOSTS:
-        status = _simulator_at(settings.base_url, settings.ca_file)
+        status = simulator_at(settings.base_url, settings.ca_file)
     origin = status.origin if status else "live"
     clock = market_clock(status.now, status.speed, wall) if status else wall
     market = PolygonMarketData(PolygonClient(settings), origin=origin, extended_hours=True)
@@ -241,10 +241,10 @@ def _simulator_behind(settings: SchwabSettings) -> SimulatorStatus | None:
     """
     if settings.base_url == SchwabSettings.model_fields["base_url"].default:
         return None
-    return _simulator_at(settings.base_url, settings.ca_file)
+    return simulator_at(settings.base_url, settings.ca_file)
 
 
-def _simulator_at(url: str, ca_file: Path | None) -> SimulatorStatus | None:
+def simulator_at(url: str, ca_file: Path | None) -> SimulatorStatus | None:
     """Return the status of the simulator at an address, or None where it is none."""
     try:
         return simulator_status(url, ca_file=ca_file)
@@ -274,9 +274,9 @@ def _running(
 
 @contextmanager
 def _own(asked: Asked, wall: Clock, note: str | None, service: str = SCHWAB) -> Iterator[Source]:
-    start, speed = _own_clock(asked, wall())
+    start, speed = own_clock(asked, wall())
     sessions = sessions_of(asked, start)
-    recorded = asked.seed is None and _all_recorded(asked.tickers, sessions)
+    recorded = asked.seed is None and all_recorded(asked.tickers, sessions)
     world = "recorded" if recorded else "generated"
     options = SimulatorOptions(world, start, speed, asked.seed)
     clock = wall if speed else market_clock(start, 0.0)
@@ -287,7 +287,7 @@ def _own(asked: Asked, wall: Clock, note: str | None, service: str = SCHWAB) -> 
         yield Source(market, clock, sessions, described, note, history)
 
 
-def _own_clock(asked: Asked, now: datetime) -> tuple[datetime, float]:
+def own_clock(asked: Asked, now: datetime) -> tuple[datetime, float]:
     """Return market time and speed of a simulator of our own.
 
     While a session is open the market is where the wall's clock is. Otherwise it stands still: at
@@ -303,12 +303,12 @@ def _own_clock(asked: Asked, now: datetime) -> tuple[datetime, float]:
     present = now if live else market_calendar.last_session(now, complete=True).close
     if asked.start and asked.seed is None:
         sessions = sessions_of(asked, present)
-        if _all_recorded(asked.tickers, sessions):
+        if all_recorded(asked.tickers, sessions):
             return market_calendar.extended_hours(sessions[-1])[1], 0.0
     return present, 1.0 if live else 0.0
 
 
-def _all_recorded(tickers: Sequence[str], sessions: Sequence[Session]) -> bool:
+def all_recorded(tickers: Sequence[str], sessions: Sequence[Session]) -> bool:
     """Return whether every ticker has a recorded file of bars for every session."""
     folder = RecordedFolder(backend_folder() / "simulator" / "data")
     wanted = {session.day for session in sessions}

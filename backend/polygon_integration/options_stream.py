@@ -115,6 +115,11 @@ class PolygonStream:
             running.cancel()
             await asyncio.wait([running])
 
+    @property
+    def watched(self) -> tuple[Channel, ...]:
+        """What is subscribed to now."""
+        return tuple(self._wanted)
+
     async def watch(self, channels: Iterable[Channel]) -> None:
         """Subscribe to these channels in place of the present ones; what stays is not touched.
 

@@ -53,7 +53,7 @@ def test_market_time_of_a_simulator_of_our_own(wall: str, market: str, running: 
         assert source.market.origin == "simulator"
         assert len(source.sessions) == 5
         assert source.sessions[-1].day == new_york(market).date()
-    start, speed = wiring._own_clock(asked(), new_york(wall))
+    start, speed = wiring.own_clock(asked(), new_york(wall))
     assert (start, speed > 0) == (new_york(market), running)
 
 
