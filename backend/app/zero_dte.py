@@ -136,6 +136,8 @@ def _download(
             place, asked.ticker, day, contracts, folder=folder, progress=progress
         )
     study = write(folder, whole, asked.ticker, place.origin)
+    if not study.missing:  # then REST has all that a stream told before
+        folder.drop_live([path for path, _ in folder.live()])
     if asked.store:
         store_whole(whole)
     show(folder, study, place, f"took {time.monotonic() - started:.1f} s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -146,6 +147,8 @@ class StudyFolder:
         """Let events go that a finished file holds now."""
         for path in paths:
             path.unlink(missing_ok=True)
+        with suppress(OSError):  # others came meanwhile
+            self._live.rmdir()
 
     @property
     def _live(self) -> Path:
