@@ -1,13 +1,14 @@
 """Schwab as the house's `Broker`: one account, every order at most once."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from models.errors import BadReply, OrderRejected, OrderUnknown, TradingError
+from models.errors import BadReply, OrderRejected, OrderUnknown, StoreError, TradingError
 from models.events import Event, OrderUpdate
 from models.journal import Record
 from models.order_groups import OrderTicket, orders_of
@@ -43,6 +44,11 @@ _CANCEL_TRIES: Final = 2
 
 Updates = Callable[[], AsyncIterator[OrderUpdate]]
 """Opens the account's stream of updates."""
+
+Told: TypeAlias = "asyncio.Queue[OrderUpdate | asyncio.Task[None]]"
+"""What was told and is not yielded yet, and what ended."""
+
+_log = logging.getLogger(__name__)
 
 
 class SchwabBroker:
@@ -129,8 +135,11 @@ class SchwabBroker:
             except OrderRejected:
                 if lost is None:
                     raise  # else it is over, perhaps by the request whose answer was lost
-            if self._looked_at(order_id) in {OrderStatus.CANCELED, OrderStatus.PENDING_CANCEL}:
+            state = self._looked_at(order_id)
+            if state in {OrderStatus.CANCELED, OrderStatus.PENDING_CANCEL}:
                 break
+            if state is not None and state.terminal:
+                raise rejected(f"the order {order_id} is over already: it is {state}")
         else:
             raise lost or OrderUnknown(f"whether {order_id} is being cancelled is not known")
         return self._after_cancel(order_id)
@@ -169,7 +178,7 @@ class SchwabBroker:
         """
         now = self._times.clock()
         listed = self._trader.orders(self.account_id, since, max(since, now) + MARGIN)
-        self._desk.see(listed)
+        self._desk.keep(self._desk.see(listed))
         found = []
         for reported in (one for root in listed for one in orders_within(root)):
             with suppress(BadReply):
@@ -185,7 +194,7 @@ class SchwabBroker:
         now = self._times.clock()
         start = min(since, now) - _LONGEST_LIFE
         listed = self._trader.orders(self.account_id, start, now + MARGIN)
-        self._desk.see(listed)
+        self._desk.keep(self._desk.see(listed))
         found: dict[str, Trade] = {}
         for root in listed:
             with suppress(BadReply):
@@ -224,20 +233,23 @@ class SchwabBroker:
     def poll(self) -> list[OrderUpdate]:
         """Ask for the state of all our orders that are not over, and return what is new.
 
+        Orders whose fills a stream told are asked for until their executions are listed.
+
         Raises:
             TradingError: Schwab does not answer.
         """
         updates = self._desk.settle()
-        working = [
-            state.order
-            for state in list(self._desk.book.orders.values())
-            if state.order.order_id is not None and not state.order.status.terminal
-        ]
-        if working:
-            start = min(order.created_at for order in working) - MARGIN
-            end = self._times.clock() + MARGIN
-            updates += self._desk.see(self._trader.orders(self.account_id, start, end))
-        return updates
+        now = self._times.clock()
+        unfinished = self._desk.book.unfinished(now)
+        if not unfinished:
+            return updates
+        start = min(order.created_at for order in unfinished) - MARGIN
+        try:
+            listed = self._trader.orders(self.account_id, start, now + MARGIN)
+        except TradingError:
+            self._desk.keep(updates)
+            raise
+        return updates + self._desk.see(listed)
 
     def questions(self) -> dict[str, str]:
         """Return client order id -> what a person has to say about an order that is unknown."""
@@ -251,22 +263,34 @@ class SchwabBroker:
         """Yield updates from the stream and from polls, each piece of news once.
 
         A poll that fails is tried again at the next turn; the stream's own end ends nothing, since
-        polls tell the same a little later.
+        polls tell the same a little later. What was not yielded yet when the caller leaves is told
+        by the next `settle`.
+
+        Raises:
+            StoreError: The journal cannot be written.
         """
-        queue: asyncio.Queue[OrderUpdate] = asyncio.Queue()
+        queue: Told = asyncio.Queue()
         tasks = [asyncio.create_task(self._keep_polling(queue))]
         if self._updates:
             tasks.append(asyncio.create_task(self._keep_hearing(self._updates(), queue)))
+        for task in tasks:
+            task.add_done_callback(queue.put_nowait)
         try:
             while True:
-                yield await queue.get()
+                told = await queue.get()
+                if isinstance(told, asyncio.Task):
+                    told.result()  # the error that ended it
+                else:
+                    yield told
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            left = [queue.get_nowait() for _ in range(queue.qsize())]
+            self._desk.keep([one for one in left if isinstance(one, OrderUpdate)])
 
-    async def _keep_polling(self, queue: asyncio.Queue[OrderUpdate]) -> None:
-        polled = float("-inf")
+    async def _keep_polling(self, queue: Told) -> None:
+        polled, said = float("-inf"), ""
         while True:
             now = self._times.monotonic()
             look = self._desk.next_look_s()
@@ -278,20 +302,37 @@ class SchwabBroker:
                 left = self._poll_every_s - (now - polled)
                 await asyncio.sleep(max(0.01, min(left, look if look is not None else left)))
                 continue
-            with suppress(TradingError):
+            try:
                 for update in await asyncio.to_thread(ask):
                     queue.put_nowait(update)
+                said = ""
+            except StoreError:
+                raise
+            except TradingError as error:
+                if str(error) != said:
+                    said = str(error)
+                    _log.warning("orders cannot be polled: %s", said)
 
-    async def _keep_hearing(
-        self, source: AsyncIterator[OrderUpdate], queue: asyncio.Queue[OrderUpdate]
-    ) -> None:
-        async for update in source:
-            for new in await asyncio.to_thread(self._desk.hear, update):
-                queue.put_nowait(new)
-                if update.fills:  # the list names their executions
-                    with suppress(TradingError):
-                        for more in await asyncio.to_thread(self._see, update.order_id or ""):
-                            queue.put_nowait(more)
+    async def _keep_hearing(self, source: AsyncIterator[OrderUpdate], queue: Told) -> None:
+        try:
+            async for update in source:
+                for new in await asyncio.to_thread(self._desk.hear, update):
+                    queue.put_nowait(new)
+                    if update.fills:  # the list names their executions
+                        await self._hear_executions(update.order_id or "", queue)
+        except StoreError:
+            raise
+        except TradingError as error:
+            _log.error("the stream of order updates has ended, polls go on: %s", error)
+
+    async def _hear_executions(self, order_id: str, queue: Told) -> None:
+        try:
+            for update in await asyncio.to_thread(self._see, order_id):
+                queue.put_nowait(update)
+        except StoreError:
+            raise
+        except TradingError as error:
+            _log.info("the next poll tells the executions of %s: %s", order_id, error)
 
     def _see(self, order_id: str) -> list[OrderUpdate]:
         return self._desk.see([self._trader.order(self.account_id, number(order_id))])

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from models.journal import Evidence
 from schwab_integration import settlement
-from schwab_integration.order_book import OrderBook, Ticket, TicketState
+from schwab_integration.order_book import OrderBook, Ticket
 from schwab_integration.order_news import time_of
 from schwab_integration.settlement import Found, Judgement, UnderWay
 from schwab_integration.trader_replies import ReportedOrder
@@ -63,7 +64,8 @@ class Lookups:
         """Take up what an earlier program said to be absent a little while ago."""
         for ticket in self._book.tickets.values():
             age_s = (now_ns - ticket.lost_ns) / 1e9
-            if ticket.state is TicketState.ABSENT and age_s < _LATE_FOR_S:
+            # What a person said to be absent stays so: an equal order is that person's own.
+            if ticket.absent_by is Evidence.RULE and age_s < _LATE_FOR_S:
                 self._watches[ticket.ticket_id] = _Watch(float("-inf"), lost=self._monotonic())
                 self.absent(ticket.ticket_id)
 
@@ -127,11 +129,14 @@ class Lookups:
 
     def _under_way(self, ticket: Ticket) -> UnderWay:
         watch = self._watches[ticket.ticket_id]
+        sent_at, lost_at = time_of(ticket.sent_ns), time_of(ticket.lost_ns)
+        if watch.sent == float("-inf"):  # a program that ended may be missed only hours later
+            lost_at = min(lost_at, sent_at + settlement.ANSWERED_WITHIN)
         return UnderWay(
             ticket=ticket.ticket,
             shape=ticket.shape,
-            sent_at=time_of(ticket.sent_ns),
-            lost_at=time_of(ticket.lost_ns),
+            sent_at=sent_at,
+            lost_at=lost_at,
             elapsed_s=self._monotonic() - watch.lost,
             accepted=ticket.accepted,
             lists=watch.lists,

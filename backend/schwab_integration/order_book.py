@@ -6,7 +6,9 @@ crash loses nothing that was written.
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from pydantic import TypeAdapter
 
@@ -14,6 +16,7 @@ from models.events import OrderUpdate
 from models.journal import (
     Acknowledged,
     Asked,
+    Evidence,
     Intent,
     Outcome,
     Record,
@@ -24,10 +27,14 @@ from models.journal import (
 )
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus
+from models.trading import Order
 from schwab_integration.orders import to_wire
 from schwab_integration.settlement import Shape, ids_within, shape_of
 from schwab_integration.trader_replies import ReportedOrder
 from utils.order_state import OrderState, apply
+
+EXECUTIONS_WITHIN: Final = timedelta(days=3)
+"""So long after the last news of a filled order its executions are asked for."""
 
 _TICKET: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
 
@@ -66,6 +73,7 @@ class Ticket:
         lost_ns: When its answer was given up.
         accepted: The broker said that it took it, but not under which id.
         question: What a person was asked.
+        absent_by: What said that the broker does not have it.
     """
 
     ticket_id: str
@@ -77,6 +85,7 @@ class Ticket:
     lost_ns: int = 0
     accepted: bool = False
     question: str = ""
+    absent_by: Evidence | None = None
 
 
 @dataclass(slots=True)
@@ -100,6 +109,19 @@ class OrderBook:
         """Return the tickets of which nobody knows whether they stand, oldest first."""
         return [ticket for ticket in self._open.values() if ticket.state.open]
 
+    def unfinished(self, now: datetime) -> list[Order]:
+        """Return the orders of which the broker's list may have news.
+
+        Those that are not over, and those that are filled but whose executions are not all told: a
+        stream tells of a fill before the list does, and the list alone names executions.
+        """
+        return [
+            state.order
+            for state in list(self.orders.values())
+            if state.order.order_id is not None
+            and (not state.order.status.terminal or _lacks_executions(state, now))
+        ]
+
     def apply(self, record: Record) -> None:
         """Take one record in."""
         match record:
@@ -119,6 +141,7 @@ class OrderBook:
                 self._claim(record)
             case Settled():
                 reason = f"it never arrived ({record.by})"
+                self.tickets[record.ticket_id].absent_by = record.by
                 self._end(record.ticket_id, TicketState.ABSENT, record.at_ns, reason)
             case Updated():
                 self._update(record.update)
@@ -179,3 +202,11 @@ class OrderBook:
         if update.client_order_id in self.orders:
             state = self.orders[update.client_order_id]
             self.orders[update.client_order_id] = apply(state, update)
+
+
+def _lacks_executions(state: OrderState, now: datetime) -> bool:
+    """Whether executions of what is filled are still to come, and not too old to be listed."""
+    order = state.order
+    told = sum(fill.quantity for fill in state.fills.values())
+    filled = order.filled_quantity * sum(leg.quantity for leg in order.legs)
+    return told < filled and now - order.updated_at < EXECUTIONS_WITHIN

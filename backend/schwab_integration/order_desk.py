@@ -231,6 +231,11 @@ class OrderDesk:
         with self._changed:
             return self._notice(listed)
 
+    def keep(self, updates: Sequence[OrderUpdate]) -> None:
+        """Keep news that nobody could be told of yet: the next `settle` says it."""
+        with self._changed:
+            self._backlog += updates
+
     def hear(self, update: OrderUpdate) -> list[OrderUpdate]:
         """Take an update of a stream in; return it, named, if it is of our order and new.
 
@@ -238,8 +243,8 @@ class OrderDesk:
         """
         with self._changed:
             client_order_id = self.book.owners.get(update.order_id or "")
-            if client_order_id is None:
-                return []
+            if client_order_id is None or self.book.order_id(client_order_id) != update.order_id:
+                return []  # a group's own id belongs to its first order, its news does not
             named = msgspec.structs.replace(update, client_order_id=client_order_id, fills=())
             return self._merge([named])
 
@@ -264,6 +269,7 @@ class OrderDesk:
             with self._changed:
                 self._check_new(ticket)
                 self._await_twin(shape)
+                self._check_new(ticket)  # another thread may have used a name meanwhile
                 wait = self._limiter.try_acquire(urgent=urgent) if self._limiter else 0.0
                 if wait <= 0:
                     raw = msgspec.Raw(ticket.model_dump_json().encode())
@@ -326,6 +332,10 @@ class OrderDesk:
                 reported = self._trader.order(self._account_id, placed.order_id)
             except TradingError as error:
                 _log.info("the order %s cannot be looked at yet: %s", placed.order_id, error)
+            except BaseException:
+                reason = "the program was interrupted before it looked at the order that was taken"
+                self._lose(ticket, reason, accepted=True)
+                raise
         with self._changed:
             if reported is not None and not self.book.claimed(reported):
                 found = settlement.match(ticket.ticket, ticket.shape, reported)

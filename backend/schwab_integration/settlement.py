@@ -20,7 +20,9 @@ for ours, nor is one that was entered before or after the time under way. One en
 the ticket was under way is told apart by Schwab's `tag`, which names the program that entered an
 order, where the tags differ: then the person is asked, unless exactly one of several carries ours.
 Without tags, and if our own order never arrived, the person's order is taken for ours; both wanted
-the same, and the account holds no more than one of them.
+the same, and the account holds no more than one of them. Of a ticket that an ended program left
+behind, the time under way ends `ANSWERED_WITHIN` after it left: an equal order that was entered
+later is asked about, since a person who saw the program dead may have entered it.
 """
 
 from __future__ import annotations
@@ -51,6 +53,9 @@ ENTERED_EARLY: Final = timedelta(seconds=5)
 ENTERED_LATE: Final = timedelta(seconds=30)
 """An order may be entered this long after its answer was lost, by a slow gateway or a clock ahead
 of ours."""
+
+ANSWERED_WITHIN: Final = timedelta(minutes=2)
+"""The longest that a program which ended can have waited: for a token, then for the answer."""
 
 ABSENT_LISTS: Final = 4
 """So many complete lists must lack an order before it is said never to have arrived."""
