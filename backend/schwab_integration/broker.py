@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from models.errors import BadReply, OrderRejected, OrderUnknown, StoreError, TradingError
-from models.events import Event, OrderUpdate
+from models.events import Event, Gap, OrderUpdate, StreamEvent
 from models.journal import Record
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import Mode, OrderStatus
@@ -23,7 +23,7 @@ from models.trading import (
 )
 from schwab_integration.account_rules import check_account, closes
 from schwab_integration.order_desk import MARGIN, DeskTime, OrderDesk
-from schwab_integration.order_news import ns_of, number, rejected, updates_of
+from schwab_integration.order_news import number, rejected
 from schwab_integration.orders import to_wire
 from schwab_integration.parse_accounts import balances_of, holdings_of
 from schwab_integration.parse_orders import Owner, fills_of, order_of, orders_within
@@ -42,8 +42,8 @@ _LONGEST_LIFE: Final = timedelta(days=185)
 _CANCEL_TRIES: Final = 2
 """Cancelling twice is the same as once, so a lost answer may be repeated once."""
 
-Updates = Callable[[], AsyncIterator[OrderUpdate]]
-"""Opens the account's stream of updates."""
+Updates = Callable[[], AsyncIterator[StreamEvent]]
+"""Opens the account's stream: `lambda: stream.listen(activity=True)` of a `SchwabStream`."""
 
 Told: TypeAlias = "asyncio.Queue[OrderUpdate | asyncio.Task[None]]"
 """What was told and is not yielded yet, and what ended."""
@@ -313,29 +313,31 @@ class SchwabBroker:
                     said = str(error)
                     _log.warning("orders cannot be polled: %s", said)
 
-    async def _keep_hearing(self, source: AsyncIterator[OrderUpdate], queue: Told) -> None:
+    async def _keep_hearing(self, source: AsyncIterator[StreamEvent], queue: Told) -> None:
         try:
-            async for update in source:
-                for new in await asyncio.to_thread(self._desk.hear, update):
-                    queue.put_nowait(new)
-                    if update.fills:  # the list names their executions
-                        await self._hear_executions(update.order_id or "", queue)
+            async for event in source:
+                if isinstance(event, OrderUpdate | Gap):
+                    for new in await asyncio.to_thread(self._heard, event):
+                        queue.put_nowait(new)
         except StoreError:
             raise
         except TradingError as error:
             _log.error("the stream of order updates has ended, polls go on: %s", error)
 
-    async def _hear_executions(self, order_id: str, queue: Told) -> None:
+    def _heard(self, event: OrderUpdate | Gap) -> list[OrderUpdate]:
+        """Take a stream's news in; the broker's list tells the executions, and what a gap hid."""
+        news = [] if isinstance(event, Gap) else self._desk.hear(event)
         try:
-            for update in await asyncio.to_thread(self._see, order_id):
-                queue.put_nowait(update)
+            if isinstance(event, Gap):
+                return self.poll()
+            if news and event.fills and event.order_id:
+                found = self._trader.order(self.account_id, number(event.order_id))
+                return news + self._desk.see([found])
         except StoreError:
             raise
         except TradingError as error:
-            _log.info("the next poll tells the executions of %s: %s", order_id, error)
-
-    def _see(self, order_id: str) -> list[OrderUpdate]:
-        return self._desk.see([self._trader.order(self.account_id, number(order_id))])
+            _log.info("the next poll tells what the stream could not: %s", error)
+        return news
 
     def _own(self, order_id: str) -> str:
         """Return the client order id of an order of ours.
@@ -371,15 +373,8 @@ class SchwabBroker:
             reported = self._trader.order(self.account_id, number(order_id))
         except TradingError:
             return []
-        owners = self._desk.book.owners
-        self._desk.see([reported])
-        return updates_of(
-            reported,
-            owners,
-            account_id=self.account_id,
-            mode=self._mode,
-            now_ns=ns_of(self._times.clock()),
-        )
+        news = self._desk.see([reported])
+        return news or [self._desk.present(self._own(order_id))]
 
     def _owner(self) -> Owner:
         owners, book = self._desk.book.owners, self._desk.book

@@ -231,6 +231,11 @@ class OrderDesk:
         with self._changed:
             return self._notice(listed)
 
+    def present(self, client_order_id: str) -> OrderUpdate:
+        """Return an order's newest state, without executions."""
+        with self._changed:
+            return self._present(client_order_id)
+
     def keep(self, updates: Sequence[OrderUpdate]) -> None:
         """Keep news that nobody could be told of yet: the next `settle` says it."""
         with self._changed:
@@ -425,18 +430,18 @@ class OrderDesk:
 
     def _told(self, ticket: Ticket) -> list[OrderUpdate]:
         """Return the newest state of a ticket's orders."""
-        states = [self.book.orders[one.client_order_id] for one in orders_of(ticket.ticket)]
-        return [
-            OrderUpdate(
-                order_id=state.order.order_id,
-                client_order_id=state.order.client_order_id,
-                status=state.order.status,
-                time_ns=self._now_ns(),
-                filled_quantity=state.order.filled_quantity,
-                reason=state.reason,
-            )
-            for state in states
-        ]
+        return [self._present(order.client_order_id) for order in orders_of(ticket.ticket)]
+
+    def _present(self, client_order_id: str) -> OrderUpdate:
+        state = self.book.orders[client_order_id]
+        return OrderUpdate(
+            order_id=state.order.order_id,
+            client_order_id=client_order_id,
+            status=state.order.status,
+            time_ns=self._now_ns(),
+            filled_quantity=state.order.filled_quantity,
+            reason=state.reason,
+        )
 
     def _notice(self, listed: Sequence[ReportedOrder]) -> list[OrderUpdate]:
         """Take a list in: news of our orders, orders of others, orders that arrived late."""
@@ -464,16 +469,18 @@ class OrderDesk:
         )
 
     def _merge(self, updates: Sequence[OrderUpdate]) -> list[OrderUpdate]:
-        """Book what is new and return it."""
+        """Book what is new and return it; executions that were told before are left out."""
         new, records = [], []
         for update in updates:
             before = self.book.orders[update.client_order_id or ""]
-            record = Updated(at_ns=self._now_ns(), update=update)
+            fills = tuple(one for one in update.fills if one.execution_id not in before.fills)
+            news = msgspec.structs.replace(update, fills=fills)
+            record = Updated(at_ns=self._now_ns(), update=news)
             self.book.apply(record)
             after = self.book.orders[update.client_order_id or ""]
-            if _changed(before.order, after.order) or len(after.fills) > len(before.fills):
+            if _changed(before.order, after.order) or fills:
                 records.append(record)
-                new.append(update)
+                new.append(news)
         if records:
             self._journal.append(*records)
         return new

@@ -41,19 +41,24 @@ def filled(number: int) -> OrderUpdate:
     )
 
 
-def execute(entry: Any) -> None:
-    """Fill an order in the exchange's books, executions included."""
-    entry.status, entry.filled = "FILLED", 1.0
+def execute(entry: Any, activity: int = 5) -> None:
+    """Fill one share of an order in the exchange's books, execution included."""
+    entry.filled += 1.0
+    entry.status = (
+        "FILLED"
+        if entry.filled == entry.body["orderLegCollection"][0]["quantity"]
+        else entry.status
+    )
     part = {"legId": 1, "quantity": 1.0, "price": 500.05, "time": "2026-11-23T15:00:00+0000"}
-    entry.body["orderActivityCollection"] = [
+    entry.body.setdefault("orderActivityCollection", []).append(
         {
             "activityType": "EXECUTION",
-            "activityId": 5,
+            "activityId": activity,
             "executionType": "FILL",
             "quantity": 1.0,
             "executionLegs": [part],
         }
-    ]
+    )
 
 
 def executions(updates: list[OrderUpdate]) -> list[str]:
@@ -291,3 +296,43 @@ def test_a_cancel_that_came_too_late_says_so(bench: Any, order: Make) -> None:
     bench.exchange.cancel = fill_in_between
     with pytest.raises(OrderRejected, match="is over"):
         bench.broker.cancel(first.order_id)
+
+
+class TestEachExecutionIsToldOnce:
+    def test_part_by_part(self, bench: Any, order: Make) -> None:
+        (first,) = bench.submit(order("a", quantity=3))
+        entry = bench.exchange.of("a")[0]
+        told = []
+        for activity in (5, 6, 7):
+            execute(entry, activity)
+            told += executions(bench.broker.poll())
+        assert told == [f"{first.order_id}.{activity}.1" for activity in (5, 6, 7)]
+        bench.restart()
+        assert bench.broker.own_orders()["a"].status is OrderStatus.FILLED
+        assert bench.broker.poll() == []
+
+    def test_a_cancel_repeats_none(self, bench: Any, order: Make) -> None:
+        (first,) = bench.submit(order("a", quantity=3))
+        execute(bench.exchange.of("a")[0])
+        told = bench.broker.poll()
+        told += bench.broker.cancel(first.order_id)
+        assert told[-1].status is OrderStatus.CANCELED
+        assert executions(told) == [f"{first.order_id}.5.1"]
+
+    def test_a_cancel_that_is_no_news_still_says_the_state(self, bench: Any, order: Make) -> None:
+        (first,) = bench.submit(order("a"))
+        canceled = OrderUpdate(
+            order_id=first.order_id,
+            client_order_id=None,
+            status=OrderStatus.CANCELED,
+            time_ns=1795444200 * 10**9,
+        )
+        cancel = bench.exchange.cancel
+
+        def told_at_once(*given: Any) -> None:
+            cancel(*given)
+            assert bench.broker._desk.hear(canceled)
+
+        bench.exchange.cancel = told_at_once
+        (update,) = bench.broker.cancel(first.order_id)
+        assert (update.client_order_id, update.status) == ("a", OrderStatus.CANCELED)
