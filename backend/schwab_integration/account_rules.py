@@ -91,30 +91,41 @@ def _check_covered(
     Puts sold are secured by cash, which the broker checks; and nothing else is to be had below
     level 3 or without margin.
     """
-    calls = [leg for leg in sold if OptionContract.from_occ(leg.symbol).right == "C"]
-    for leg in calls:
-        need = leg.quantity * order.quantity
-        if _calls_bought(order, leg) >= need:
+    calls = [leg for leg in sold if _contract(leg).right == "C"]
+    bought = {leg.symbol: leg.quantity for leg in order.legs if _is_call_bought(leg)}
+    shares: dict[str, Decimal] = {}
+    for leg in sorted(calls, key=lambda leg: _contract(leg).expiration, reverse=True):
+        left = _uncovered(leg, bought) * order.quantity * leg.multiplier
+        if not left:
             continue
-        shares = need * leg.multiplier
-        if _shares_bought(order, leg.underlying) >= shares:
+        need = shares[leg.underlying] = shares.get(leg.underlying, Decimal(0)) + left
+        if _shares_bought(order, leg.underlying) >= need:
             continue
-        if holdings().get(leg.underlying, Decimal(0)) < shares:
+        if holdings().get(leg.underlying, Decimal(0)) < need:
             raise _denied("uncovered", terms, f"{leg.symbol} would be sold without cover")
 
 
-def _calls_bought(order: Order, sold: Leg) -> Decimal:
-    """Return the calls bought in the same order that live at least as long as the one sold."""
-    contract = OptionContract.from_occ(sold.symbol)
-    found = Decimal(0)
-    for leg in order.legs:
-        if leg.asset_type is not AssetType.OPTION or leg.side is not Side.BUY:
-            continue
-        other = OptionContract.from_occ(leg.symbol)
-        same = (other.underlying, other.right) == (contract.underlying, "C")
-        if same and other.expiration >= contract.expiration:
-            found += leg.quantity * order.quantity
-    return found
+def _contract(leg: Leg) -> OptionContract:
+    return OptionContract.from_occ(leg.symbol)
+
+
+def _is_call_bought(leg: Leg) -> bool:
+    option = leg.asset_type is AssetType.OPTION and leg.side is Side.BUY
+    return option and _contract(leg).right == "C"
+
+
+def _uncovered(sold: Leg, bought: dict[str, Decimal]) -> Decimal:
+    """Return how many of the calls sold no bought one covers, and use up those that do.
+
+    Of those that live at least as long, the ones that end first are used first.
+    """
+    contract, left = _contract(sold), sold.quantity
+    for symbol in sorted(bought, key=lambda one: OptionContract.from_occ(one).expiration):
+        other = OptionContract.from_occ(symbol)
+        if other.underlying == contract.underlying and other.expiration >= contract.expiration:
+            used = min(left, bought[symbol])
+            left, bought[symbol] = left - used, bought[symbol] - used
+    return left
 
 
 def _shares_bought(order: Order, underlying: str) -> Decimal:

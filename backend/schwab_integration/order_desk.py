@@ -166,7 +166,10 @@ class OrderDesk:
                 self._changed.notify_all()
 
     def settle(self) -> list[OrderUpdate]:
-        """Look for the tickets whose answer was lost, where it is time to, and say what is new."""
+        """Look for the tickets whose answer was lost, where it is time to, and say what is new.
+
+        News that was kept meanwhile, of any order, comes first.
+        """
         with self._changed:
             due = self._lookups.due(self._unknown())
             updates, self._backlog = self._backlog, []

@@ -11,7 +11,8 @@ from models.order_terms import AccountKind, Mode, PositionEffect, Side
 from models.trading import AccountTerms, Order
 from schwab_integration.account_rules import check_account, closes
 
-CALL, HIGHER, LATER = (
+LOWER, CALL, HIGHER, LATER = (
+    "QQQ   261218C00590000",
     "QQQ   261218C00600000",
     "QQQ   261218C00610000",
     "QQQ   270115C00600000",
@@ -50,6 +51,10 @@ CLOSE_CALL = one(CALL, Side.BUY, PositionEffect.CLOSING)
 VERTICAL = make(spreads.vertical(buy=HIGHER, sell=CALL), "-1.00")
 COVERED = make(spreads.covered_call(CALL), "590.00")
 CALENDAR = make(spreads.calendar(buy=LATER, sell=CALL), "1.00")
+TWO_ON_ONE = make(
+    [spreads.leg(CALL, Side.BUY), spreads.leg(HIGHER, Side.SELL), spreads.leg(LOWER, Side.SELL)],
+    "-1.00",
+)
 REVERSED = make([spreads.leg(CALL, Side.BUY), spreads.leg(LATER, Side.SELL)], "-1.00")
 
 
@@ -88,6 +93,10 @@ def rule_of(order: Order, account: AccountTerms, shares: int = 0) -> str | None:
         (CALENDAR, terms(retirement=True), 0, None),
         (REVERSED, terms(retirement=True), 0, "uncovered"),
         (REVERSED, terms(), 0, None),
+        (TWO_ON_ONE, terms("CASH"), 99, "uncovered"),
+        (TWO_ON_ONE, terms("CASH"), 100, None),
+        (TWO_ON_ONE, terms(retirement=True), 0, "uncovered"),
+        (TWO_ON_ONE, terms(), 0, None),
     ],
 )
 def test_rules(order: Order, account: AccountTerms, shares: int, rule: str | None) -> None:
