@@ -1,0 +1,267 @@
+"""What a strategy is handed: the market and its own orders to look at, and a tray for its wishes.
+
+Nothing leaves while a handler runs: wishes are taken from the tray when it has returned, so that a
+strategy never sees its own order half-way, and equal events give equal orders.
+"""
+
+from __future__ import annotations
+
+import heapq
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from engine.trading_hours import to_ns, to_time
+from models.errors import ConfigError, OrderRejected
+from models.order_groups import orders_of
+from models.order_terms import OrderType, PositionEffect, SignalAction
+from models.trading import Order
+from utils.market_sessions import NEW_YORK
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from engine.market import Market
+    from engine.order_book import OrderBook
+    from models.events import Quote
+    from models.order_groups import OrderTicket
+    from models.order_terms import Mode
+    from models.trading import Leg, Position
+    from ports.strategy import ChainView
+    from utils.portfolio_tracker import PortfolioTracker
+
+NEVER = 2**63 - 1
+"""A time that no market reaches, ns."""
+
+_EFFECTS = {SignalAction.OPEN: PositionEffect.OPENING, SignalAction.CLOSE: PositionEffect.CLOSING}
+
+
+class Wish(NamedTuple):
+    """What a strategy asked for.
+
+    Attributes:
+        action: What it wants; None of a cancel.
+        ticket: The order or group; None of a cancel.
+        target: Client order id of the order to cancel or to replace.
+        why: What it saw.
+    """
+
+    action: SignalAction | None
+    ticket: OrderTicket | None
+    target: str | None = None
+    why: Mapping[str, object] | None = None
+
+
+class Names(NamedTuple):
+    """What is stamped on every order of a run.
+
+    Attributes:
+        account_id: Hash of the account.
+        mode: How the run trades.
+        strategy: Its name.
+        run_id: Begins every client order id; another one each run.
+    """
+
+    account_id: str
+    mode: Mode
+    strategy: str
+    run_id: str
+
+
+class EngineDesk:
+    """The `ports.strategy.Desk` of one run.
+
+    Attributes:
+        wishes: What the strategy asked for and the engine has not acted on.
+        due_ns: When its next timer is due; `NEVER` without any.
+    """
+
+    def __init__(
+        self, names: Names, market: Market, book: OrderBook, portfolio: PortfolioTracker
+    ) -> None:
+        """Show a strategy the state of a run.
+
+        Args:
+            names: Stamped on its orders.
+            market: Newest quotes and chains.
+            book: Its orders.
+            portfolio: What it holds.
+        """
+        self._names = names
+        self._market = market
+        self._book = book
+        self._portfolio = portfolio
+        self._numbered = 0
+        self.wishes: list[Wish] = []
+        self.due_ns = NEVER
+        self._timers: list[tuple[int, int, str, int]] = []
+        self._timers_set = 0
+
+    # What it may see.
+
+    @property
+    def mode(self) -> Mode:
+        """How the run trades."""
+        return self._names.mode
+
+    @property
+    def now_ns(self) -> int:
+        """The market's time, ns UTC."""
+        return self._market.now_ns
+
+    @property
+    def now(self) -> datetime:
+        """The market's time, New York."""
+        return to_time(self._market.now_ns).astimezone(NEW_YORK)
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Return the newest quote of a symbol, or None before the first."""
+        return self._market.quotes.get(symbol)
+
+    def chain(self, underlying: str) -> ChainView:
+        """Return the quoted contracts of an underlying with volatilities and greeks."""
+        return self._market.chain(underlying)
+
+    def position(self, symbol: str) -> Decimal:
+        """Return how much is held, short negative."""
+        return self._portfolio.quantity(symbol)
+
+    def positions(self) -> Mapping[str, Position]:
+        """Return what is held by symbol, marked at the newest quotes."""
+        return self._market.positions(self._portfolio, self._names.account_id, self._names.mode)
+
+    def orders(self) -> Sequence[Order]:
+        """Return the orders that have not ended, oldest first."""
+        return self._book.working()
+
+    # What it may ask.
+
+    def open(
+        self,
+        legs: Sequence[Leg],
+        quantity: Decimal | int = 1,
+        *,
+        limit_price: Decimal | None = None,
+        why: Mapping[str, object] | None = None,
+    ) -> str:
+        """Ask for a position; see `ports.strategy.Desk.open`."""
+        return self._trade(SignalAction.OPEN, legs, quantity, limit_price, why)
+
+    def close(
+        self,
+        legs: Sequence[Leg],
+        quantity: Decimal | int = 1,
+        *,
+        limit_price: Decimal | None = None,
+        why: Mapping[str, object] | None = None,
+    ) -> str:
+        """Ask for the end of a position; see `ports.strategy.Desk.close`."""
+        return self._trade(SignalAction.CLOSE, legs, quantity, limit_price, why)
+
+    def _trade(
+        self,
+        action: SignalAction,
+        legs: Sequence[Leg],
+        quantity: Decimal | int,
+        limit_price: Decimal | None,
+        why: Mapping[str, object] | None,
+    ) -> str:
+        effect = _EFFECTS[action]
+        order = self.order(
+            legs=tuple(
+                leg
+                if leg.position_effect is not PositionEffect.AUTOMATIC
+                else leg.model_copy(update={"position_effect": effect})
+                for leg in legs
+            ),
+            order_type=_priced(len(legs), limit_price),
+            limit_price=limit_price,
+            quantity=Decimal(quantity),
+        )
+        self.wishes.append(Wish(action, order, None, why))
+        return order.client_order_id
+
+    def place(self, ticket: OrderTicket, why: Mapping[str, object] | None = None) -> str:
+        """Ask for an order of any kind, or for several that hang together."""
+        first = orders_of(ticket)[0]
+        closing = all(leg.position_effect is PositionEffect.CLOSING for leg in first.legs)
+        action = SignalAction.CLOSE if closing else SignalAction.OPEN
+        self.wishes.append(Wish(action, ticket, None, why))
+        return first.client_order_id
+
+    def order(self, **terms: Any) -> Order:
+        """Return an order with name, account, mode, id and time filled in."""
+        self._numbered += 1
+        names = self._names
+        return Order(
+            client_order_id=f"{names.run_id}-{self._numbered}",
+            account_id=names.account_id,
+            mode=names.mode,
+            strategy=names.strategy,
+            created_at=to_time(self._market.now_ns),
+            **terms,
+        )
+
+    def cancel(self, client_order_id: str) -> None:
+        """Ask to cancel an order."""
+        self.wishes.append(Wish(None, None, client_order_id))
+
+    def replace(self, client_order_id: str, limit_price: Decimal) -> str:
+        """Ask for another limit price.
+
+        Raises:
+            OrderRejected: There is no such order of this run.
+        """
+        old = self._book.order(client_order_id)
+        if old is None:
+            reason = f"there is no order {client_order_id}"
+            raise OrderRejected(f"order refused: {reason}", reason=reason)
+        order = self.order(
+            legs=old.legs,
+            order_type=old.order_type if len(old.legs) == 1 else _priced(2, limit_price),
+            limit_price=limit_price,
+            quantity=old.quantity,
+            time_in_force=old.time_in_force,
+            hours=old.hours,
+        )
+        self.wishes.append(Wish(SignalAction.OPEN, order, client_order_id))
+        return order.client_order_id
+
+    def call_at(self, at: datetime, name: str) -> None:
+        """Ask for `on_timer(name)` at a time of the market."""
+        self._push(to_ns(at), name, 0)
+
+    def call_every(self, seconds: float, name: str) -> None:
+        """Ask for `on_timer(name)` at regular times, from now on.
+
+        Raises:
+            ConfigError: The distance is not above 0.
+        """
+        step_ns = round(timedelta(seconds=seconds) / timedelta(microseconds=1)) * 1_000
+        if step_ns <= 0:
+            raise ConfigError(f"a timer every {seconds} s: give more than 0 seconds")
+        self._push(self._market.now_ns + step_ns, name, step_ns)
+
+    def _push(self, at_ns: int, name: str, step_ns: int) -> None:
+        self._timers_set += 1
+        heapq.heappush(self._timers, (at_ns, self._timers_set, name, step_ns))
+        self.due_ns = self._timers[0][0]
+
+    def take_timer(self) -> tuple[int, str]:
+        """Take the timer that is due next: when, and its name; a regular one is set again."""
+        at_ns, _, name, step_ns = heapq.heappop(self._timers)
+        self.due_ns = self._timers[0][0] if self._timers else NEVER
+        if step_ns:
+            self._push(at_ns + step_ns, name, step_ns)
+        return at_ns, name
+
+
+def _priced(legs: int, limit_price: Decimal | None) -> OrderType:
+    if limit_price is None:
+        return OrderType.MARKET
+    if legs == 1:
+        return OrderType.LIMIT
+    if limit_price == 0:
+        return OrderType.NET_ZERO
+    return OrderType.NET_DEBIT if limit_price > 0 else OrderType.NET_CREDIT

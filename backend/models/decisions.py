@@ -1,0 +1,109 @@
+"""What an engine decided, record by record: the same in backtest, paper and live.
+
+Each record names the number of the event that led to it, counted from 1 over all events of a run.
+Two runs over equal events write equal records, byte by byte, where the run's id is equal: no wall
+time, no process and no order of sets is in them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from models.events import OrderUpdate  # noqa: TC001 - msgspec reads it at run time
+from models.order_terms import SignalAction  # noqa: TC001 - the same
+
+
+class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag="signal", gc=False):
+    """A strategy wants something.
+
+    Attributes:
+        event: Number of the event it had seen last.
+        at_ns: Market time.
+        signal_id: Client order id of the first order that comes of it.
+        symbol: What it trades: the first leg's symbol.
+        action: Open, close or hold.
+        why: What the strategy saw, JSON object.
+    """
+
+    event: int
+    at_ns: int
+    signal_id: str
+    symbol: str
+    action: SignalAction
+    why: msgspec.Raw
+
+
+class Denied(msgspec.Struct, frozen=True, kw_only=True, tag="denied", gc=False):
+    """The risk gate let a ticket not pass; nothing left.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        ticket_id: Client order id of its first order.
+        rule: Code of the rule.
+        limit: What the rule allows.
+        value: What the ticket would have made of it.
+        message: One sentence.
+    """
+
+    event: int
+    at_ns: int
+    ticket_id: str
+    rule: str
+    limit: str
+    value: str
+    message: str
+
+
+class Intended(msgspec.Struct, frozen=True, kw_only=True, tag="intended", gc=False):
+    """A ticket passed the gate and goes to the broker next.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        ticket_id: Client order id of its first order.
+        ticket: The ticket as JSON (`models.order_groups.OrderTicket`).
+        replaces: Client order id of the order whose place it takes.
+    """
+
+    event: int
+    at_ns: int
+    ticket_id: str
+    ticket: msgspec.Raw
+    replaces: str | None = None
+
+
+class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, tag="cancel", gc=False):
+    """An order of ours is to be canceled.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        client_order_id: Which.
+        by: The strategy's name, or the rule or command that wants it.
+    """
+
+    event: int
+    at_ns: int
+    client_order_id: str
+    by: str
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="heard", gc=False):
+    """News of an order of ours, as it was booked.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        update: The news.
+    """
+
+    event: int
+    at_ns: int
+    update: OrderUpdate
+
+
+Decision: TypeAlias = Signalled | Denied | Intended | CancelAsked | Heard
+"""What a decision journal holds."""
