@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
+from pydantic import TypeAdapter
 
 from engine.desk import EngineDesk, Names
 from engine.market import Market
@@ -18,20 +19,21 @@ from engine.order_book import OrderBook
 from models.decisions import CancelAsked, Denied, Heard, Intended, Signalled
 from models.errors import OrderRejected, OrderUnknown, RiskDenied
 from models.events import Bar, OrderUpdate, Quote, TradeTick
-from models.order_groups import orders_of
+from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus
 from ports.strategy import Strategy
 from utils.portfolio_tracker import PortfolioTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from decimal import Decimal
 
     from engine.desk import Wish
     from models.decisions import Decision
     from models.events import Event
-    from models.order_groups import OrderTicket
     from ports.broker import Broker
 
+_tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
 _json = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
@@ -96,6 +98,26 @@ class Engine:
         self._on_quote = strategy.on_quote if kind.on_quote is not Strategy.on_quote else None
         self._on_trade = strategy.on_trade if kind.on_trade is not Strategy.on_trade else None
         self._on_bar = strategy.on_bar if kind.on_bar is not Strategy.on_bar else None
+
+    def resume(self, decisions: Iterable[Decision]) -> None:
+        """Take up what earlier runs of the account decided and heard, before `start`.
+
+        Orders and holdings are then as they were; the strategy finds them on its desk.
+        """
+        for decision in decisions:
+            if isinstance(decision, Intended):
+                self.book.add(_tickets.validate_json(bytes(decision.ticket)))
+            elif isinstance(decision, Heard) and (news := self.book.apply(decision.update)):
+                for fill in news[1]:
+                    self.portfolio.book(fill)
+
+    def worth(self) -> Decimal:
+        """Return USD that the run has gained: realised, and open at the newest marks."""
+        held = self.portfolio.holdings.items()
+        marks = {
+            name: mark for name, each in held if each.quantity and (mark := self.market.mark(name))
+        }
+        return self.portfolio.realized_pnl + self.portfolio.unrealized_pnl(marks)
 
     def start(self, now_ns: int) -> None:
         """Begin at a time of the market."""

@@ -1,0 +1,219 @@
+"""Where a trading session's market comes from: Schwab's stream, or a simulator's, by the same wire.
+
+Without credentials a simulator of our own plays the end of the last session faster than the clock,
+so that a position is opened, managed and closed while a person looks on, at any hour of any day.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from app.simulated_market import (
+    SimulatorOptions,
+    running_simulator,
+    signed_in_settings,
+    simulator_status,
+)
+from app.wiring import SimulatorSettings, simulator_at
+from models.errors import ConfigError, DataError
+from models.events import Bar, Heartbeat, OrderUpdate, Quote, TradeTick
+from schwab_integration.client import SchwabClient
+from schwab_integration.config import SchwabSettings
+from schwab_integration.market_data import SchwabMarketData
+from schwab_integration.stream_requests import Subscription
+from schwab_integration.streaming import SchwabStream
+from simulator.clock import market_clock
+from utils.clock import wall_clock
+from utils.feed import plainly
+from utils.market_calendar import NEW_YORK, Session, last_session, session_until
+from utils.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from app.simulated_market import SimulatorStatus
+    from models.events import Event
+    from models.tables import Frame
+    from ports.strategy import Needs
+    from utils.clock import Clock
+
+BEFORE_CLOSE = timedelta(hours=1, minutes=15)
+"""Where a simulator of our own begins, unless it is told."""
+
+SPEED = 60.0
+"""Market seconds a wall second of a simulator of our own."""
+
+MOST_CONTRACTS = 400
+"""Contracts of one underlying that are listened to: those nearest to the money."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAsked:
+    """Which market a person wants.
+
+    Attributes:
+        source: auto, schwab or simulator.
+        clock: Market time at which a simulator of our own begins; None for the default.
+        speed: Market seconds a wall second of it; None for the default.
+        seed: Of its generated world; None for its default.
+    """
+
+    source: str = "auto"
+    clock: datetime | None = None
+    speed: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A market that can be listened to.
+
+    Attributes:
+        settings: Of the service that speaks Schwab's protocols.
+        described: For people.
+        origin: live, simulator or recorded.
+        clock: The market's time.
+        session: The session that is on.
+    """
+
+    settings: SchwabSettings
+    described: str
+    origin: str
+    clock: Clock
+    session: Session
+
+
+@contextmanager
+def open_feed(asked: FeedAsked, wall: Clock = wall_clock) -> Iterator[Feed]:
+    """Open the market that a person asked for, or that the settings lead to.
+
+    Raises:
+        ConfigError: The choice or a setting is wrong, or no session is on.
+        AuthError: The service refuses us.
+        ProviderError: The service cannot be reached.
+    """
+    settings = load(SchwabSettings)
+    signed_in = settings.configured and settings.token_path().exists()
+    if asked.source == "schwab" or (asked.source == "auto" and signed_in):
+        if asked.clock or asked.speed is not None or asked.seed is not None:
+            raise ConfigError(
+                "--clock, --speed and --seed are the simulator's: add --source simulator"
+            )
+        settings.credentials()
+        yield _real(settings, wall)
+        return
+    url = load(SimulatorSettings).simulator_url
+    with ExitStack() as stack:
+        if url:
+            if asked.clock or asked.speed is not None or asked.seed is not None:
+                raise ConfigError(
+                    "--clock, --speed and --seed belong to a simulator of our own: unset "
+                    "SIMULATOR_URL, or give them to the one that runs there"
+                )
+            status = simulator_status(url)
+            described = f"simulator at {url}"
+        else:
+            options = _own(asked, wall())
+            status = stack.enter_context(running_simulator(options))
+            described = f"simulator, {_words(options)}"
+        clock = market_clock(status.now, status.speed, wall)
+        session = _session_at(clock())
+        given = stack.enter_context(signed_in_settings(status))
+        yield Feed(given, described, status.origin, clock, session)
+
+
+def _real(settings: SchwabSettings, wall: Clock) -> Feed:
+    status: SimulatorStatus | None = None
+    if settings.base_url != SchwabSettings.model_fields["base_url"].default:
+        status = simulator_at(settings.base_url, settings.ca_file)
+    clock = market_clock(status.now, status.speed, wall) if status else wall
+    origin = status.origin if status else "live"
+    return Feed(settings, f"schwab at {settings.base_url}", origin, clock, _session_at(clock()))
+
+
+def _session_at(now: datetime) -> Session:
+    """Return the session of a moment, whose market must not have closed."""
+    found = session_until(now.astimezone(NEW_YORK).date())
+    if now >= found.close or found.day != now.astimezone(NEW_YORK).date():
+        raise ConfigError(
+            f"no session is on at {now.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} New York: come back "
+            "on the next one, or add --source simulator"
+        )
+    return found
+
+
+def _own(asked: FeedAsked, now: datetime) -> SimulatorOptions:
+    start = asked.clock or last_session(now, complete=True).close - BEFORE_CLOSE
+    speed = SPEED if asked.speed is None else asked.speed
+    if not 0 < speed <= 1000:
+        raise ConfigError(f"--speed {speed:g} cannot be played: give 0.1 to 1000")
+    return SimulatorOptions("generated", start, speed, asked.seed)
+
+
+def _words(options: SimulatorOptions) -> str:
+    start = options.clock.astimezone(NEW_YORK)
+    return f"{start:%a %Y-%m-%d from %H:%M} New York, {options.speed:g} times as fast as the clock"
+
+
+def choose_symbols(feed: Feed, needs: Needs) -> tuple[str, ...]:
+    """Return what a strategy's market consists of: its tickers, and contracts near the money.
+
+    Raises:
+        DataError: An underlying has no contracts in the days that are needed.
+        ProviderError: The service does not tell.
+    """
+    symbols = list(needs.symbols)
+    with closing(SchwabMarketData(SchwabClient(feed.settings), origin=feed.origin)) as market:
+        for underlying, days in needs.chain_days.items():
+            now = feed.clock()
+            first = now.astimezone(NEW_YORK).date()
+            chain = market.option_chain(underlying, first, first + timedelta(days=days), now=now)
+            near = _near_the_money(chain.contracts, chain.underlying_price, first)
+            if not near:
+                raise DataError(
+                    f"{underlying} has no contract that expires within {days} days of {first}: "
+                    "choose another underlying or another day"
+                )
+            symbols += near
+    return tuple(dict.fromkeys(symbols))
+
+
+def _near_the_money(contracts: Frame, spot: float, today: date) -> list[str]:
+    """Return the contracts nearest to the money, by moneyness over the root of time."""
+    days = (pl.col("expiration") - pl.lit(today)).dt.total_days() + 1
+    distance = (pl.col("strike").cast(pl.Float64) / spot).log().abs() / days.sqrt()
+    nearest = contracts.select("occ_symbol", distance.alias("distance")).sort(
+        "distance", "occ_symbol"
+    )
+    return nearest.head(MOST_CONTRACTS)["occ_symbol"].to_list()
+
+
+@contextmanager
+def listening(
+    feed: Feed, symbols: tuple[str, ...], *, activity: bool = False
+) -> Iterator[Iterator[Event]]:
+    """Hand out the events of a market until its session is over."""
+    wanted = Subscription(symbols=symbols, activity=activity, heartbeats=True)
+    with (
+        closing(SchwabStream(feed.settings)) as stream,
+        plainly(lambda: stream.hear(wanted)) as events,
+    ):
+        yield _until_the_close(events, int(feed.session.close.timestamp() * 1e9), feed.clock)
+
+
+def _until_the_close(
+    events: Iterator[object], close_ns: int, clock: Callable[[], datetime]
+) -> Iterator[Event]:
+    for event in events:
+        if isinstance(event, Heartbeat):
+            # A heartbeat carries the server's wall time; the market's is what counts here.
+            event = Heartbeat(time_ns=int(clock().timestamp() * 1e9))  # noqa: PLW2901
+        if isinstance(event, Quote | Heartbeat | TradeTick | Bar | OrderUpdate):
+            yield event
+            if event.time_ns >= close_ns:
+                return
