@@ -39,7 +39,7 @@ from engine.means import (
     mark,
 )
 from engine.paper_state import AccountState, PaperOrder
-from engine.trading_hours import OrderHours, day_end_ns, day_of, expiry_ns, to_time
+from engine.trading_hours import OrderHours, day_end_ns, day_of, expiry_ns
 from models.errors import OrderRejected
 from models.events import OrderUpdate
 from models.order_groups import OneCancelsOther, Trigger, orders_of
@@ -52,6 +52,7 @@ from models.order_terms import (
 )
 from models.symbols import OCC_LENGTH
 from models.trading import Balances, OrderPreview, Position, Trade
+from utils.clock import to_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

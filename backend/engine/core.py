@@ -203,6 +203,7 @@ class Engine:
                     event=self.number,
                     at_ns=at_ns,
                     signal_id=ticket_id,
+                    strategy=self.names.strategy,
                     symbol=first.legs[0].symbol,
                     action=wish.action,
                     why=msgspec.Raw(_json(wish.why or {})),

@@ -11,11 +11,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.trading_hours import to_ns, to_time
 from models.errors import ConfigError, OrderRejected
 from models.order_groups import orders_of
 from models.order_terms import OrderType, PositionEffect, SignalAction
 from models.trading import Order
+from utils.clock import to_ns, to_time
 from utils.market_sessions import NEW_YORK
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from engine.ledger import contract_of
 from engine.paper_state import PaperLeg, PaperOrder
-from engine.trading_hours import last_trade_ns, to_time
+from engine.trading_hours import last_trade_ns
 from models.errors import OrderRejected
 from models.order_terms import OrderStatus, OrderType, PositionEffect, Side
 from models.symbols import INDICES, OCC_LENGTH
 from models.trading import Leg, Order, Trail
+from utils.clock import to_time
 
 if TYPE_CHECKING:
     from models.order_terms import Mode

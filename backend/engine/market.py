@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from engine.matching import exact, mark_of
-from engine.trading_hours import to_time
 from models.trading import Position
+from utils.clock import to_time
 
 if TYPE_CHECKING:
     from engine.chains import ChainTable

@@ -10,8 +10,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Self
 
 from engine.account import PaperAccount
-from engine.trading_hours import to_ns
 from models.events import Bar, OrderUpdate, Quote
+from utils.clock import to_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

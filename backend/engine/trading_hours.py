@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.options import OptionContract
 from models.order_terms import TimeInForce, TradingHours
 from models.symbols import OCC_LENGTH
+from utils.clock import to_ns, to_time
 from utils.market_calendar import (
     NEW_YORK,
     Session,
@@ -44,20 +45,6 @@ class Window(NamedTuple):
     day: date
     open_ns: int
     close_ns: int
-
-
-def to_ns(moment: datetime) -> int:
-    """Return a moment in ns since 1970, UTC."""
-    delta = moment - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * SECOND_NS + delta.microseconds * 1_000
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_time(time_ns: int) -> datetime:
-    """Return a time as a datetime, UTC, to the microsecond."""
-    return _EPOCH + timedelta(microseconds=time_ns // 1_000)
 
 
 def day_of(time_ns: int) -> date:

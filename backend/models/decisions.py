@@ -22,6 +22,7 @@ class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag="signal", gc=Fals
         event: Number of the event it had seen last.
         at_ns: Market time.
         signal_id: Client order id of the first order that comes of it.
+        strategy: Its name.
         symbol: What it trades: the first leg's symbol.
         action: Open, close or hold.
         why: What the strategy saw, JSON object.
@@ -30,6 +31,7 @@ class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag="signal", gc=Fals
     event: int
     at_ns: int
     signal_id: str
+    strategy: str
     symbol: str
     action: SignalAction
     why: msgspec.Raw

@@ -9,10 +9,10 @@ from typing import Any
 
 from engine.fees import NoFees
 from engine.paper import PaperAccount
-from engine.trading_hours import to_ns
 from models.events import Quote
 from models.order_terms import AccountKind, Mode, OrderType, Side
 from models.trading import AccountTerms, Leg, Order
+from utils.clock import to_ns
 
 CALL = "QQQ   251219C00500000"
 CALL_UP = "QQQ   251219C00505000"

@@ -15,13 +15,13 @@ from engine.core import Denial, Engine
 from engine.desk import Names
 from engine.fees import NoFees
 from engine.paper import PaperAccount, PaperBroker
-from engine.trading_hours import to_time
 from models.decisions import Decision, Denied, Heard, Intended, Signalled
 from models.events import Heartbeat, OrderUpdate, Quote
 from models.order_terms import AccountKind, Mode, OrderStatus, Side
 from models.trading import AccountTerms, Leg
 from ports.strategy import Needs, Strategy
 from strategies.ema_cross import EmaCross, EmaCrossParameters
+from utils.clock import to_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

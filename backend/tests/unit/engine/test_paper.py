@@ -14,12 +14,12 @@ from paper_desk import CALL, CALL_UP, MORNING, PUT, Desk, at, buy, quote, sell
 
 from engine.fees import FeeSchedule
 from engine.paper import Listener, PaperBroker
-from engine.trading_hours import to_time
 from models.errors import OrderRejected
 from models.events import Bar, Heartbeat, OrderUpdate
 from models.order_groups import OneCancelsOther, Trigger
 from models.order_terms import AccountKind, OrderType, PositionEffect, TimeInForce, TrailBasis
 from models.trading import Trail
+from utils.clock import to_time
 
 Make = Callable[..., Desk]
 LIMIT = OrderType.LIMIT

@@ -1,0 +1,153 @@
+"""Decisions and what came of them as rows of the trading tables. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from models import tables
+from models.decisions import CancelAsked, Denied, Heard, Intended, Signalled
+from models.order_terms import Side
+from models.symbols import OCC_LENGTH
+from models.trading import underlying_of
+from utils.clock import to_time
+from utils.market_calendar import NEW_YORK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
+
+    from models.decisions import Decision
+    from models.order_terms import Mode
+    from models.tables import Frame, Table
+    from models.trading import Balances, Order, Position
+
+
+def _frame(table: Table, rows: Sequence[Mapping[str, Any]]) -> Frame:
+    schema = tables.frame_schema(table)
+    plain = [{name: row[name] for name in schema} for row in rows]
+    return pl.DataFrame(plain, schema=schema, orient="row")
+
+
+def order_rows(orders: Iterable[Order]) -> Frame:
+    """Return orders as `ORDERS`."""
+    rows = []
+    for order in orders:
+        legs = [leg.model_dump(mode="json") for leg in order.legs]
+        rows.append(order.model_dump() | {"legs": json.dumps(legs)})
+    return _frame(tables.ORDERS, rows)
+
+
+def position_rows(positions: Iterable[Position]) -> Frame:
+    """Return holdings as `POSITIONS`."""
+    return _frame(tables.POSITIONS, [each.model_dump() for each in positions])
+
+
+def balance_rows(balances: Balances) -> Frame:
+    """Return an account's balances as one row of `ACCOUNT_SNAPSHOTS`."""
+    return _frame(tables.ACCOUNT_SNAPSHOTS, [balances.model_dump()])
+
+
+class TradeRows:
+    """Turns decisions, in their order, into rows of signals, order events and trades.
+
+    Args:
+        account_id: Hash of the account.
+        mode: How the run trades.
+    """
+
+    def __init__(self, account_id: str, mode: Mode) -> None:
+        self._account_id = account_id
+        self._mode = mode
+        self._told: Counter[str] = Counter()
+        self._signals: list[dict[str, Any]] = []
+        self._events: list[dict[str, Any]] = []
+        self._trades: list[dict[str, Any]] = []
+
+    def add(self, decision: Decision) -> None:
+        """Take the next decision."""
+        if isinstance(decision, Signalled):
+            self._signals.append(self._signal(decision))
+        elif isinstance(decision, Intended):
+            detail = {"ticket": json.loads(bytes(decision.ticket)), "replaces": decision.replaces}
+            self._event(decision.ticket_id, decision.at_ns, "intent", detail)
+        elif isinstance(decision, Denied):
+            detail = {
+                "rule": decision.rule,
+                "limit": decision.limit,
+                "value": decision.value,
+                "message": decision.message,
+            }
+            self._event(decision.ticket_id, decision.at_ns, "denied", detail)
+        elif isinstance(decision, CancelAsked):
+            detail = {"by": decision.by}
+            self._event(decision.client_order_id, decision.at_ns, "cancel", detail)
+        else:
+            self._heard(decision)
+
+    def take(self) -> dict[str, Frame]:
+        """Return the rows of what was added since the last time, by table; tables in load order."""
+        frames = {
+            "signals": _frame(tables.SIGNALS, self._signals),
+            "order_events": _frame(tables.ORDER_EVENTS, self._events),
+            "trades": _frame(tables.TRADES, self._trades),
+        }
+        self._signals, self._events, self._trades = [], [], []
+        return {name: frame for name, frame in frames.items() if len(frame)}
+
+    def _signal(self, decision: Signalled) -> dict[str, Any]:
+        return {
+            "signal_id": decision.signal_id,
+            "strategy": decision.strategy,
+            "mode": self._mode,
+            "symbol": decision.symbol,
+            "ts": to_time(decision.at_ns),
+            "action": decision.action,
+            "detail": bytes(decision.why).decode(),
+        }
+
+    def _event(self, client_order_id: str, at_ns: int, event: str, detail: object) -> None:
+        self._told[client_order_id] += 1
+        self._events.append(
+            {
+                "client_order_id": client_order_id,
+                "sequence": self._told[client_order_id],
+                "ts": to_time(at_ns),
+                "event": event,
+                "detail": json.dumps(detail),
+            }
+        )
+
+    def _heard(self, decision: Heard) -> None:
+        update = decision.update
+        name = update.client_order_id or ""
+        detail = {"order_id": update.order_id, "filled": _text(update.filled_quantity)}
+        if update.reason:
+            detail["reason"] = update.reason
+        self._event(name, decision.at_ns, update.status.value.lower(), detail)
+        for fill in update.fills:
+            ts = to_time(fill.time_ns)
+            self._trades.append(
+                {
+                    "execution_id": fill.execution_id,
+                    "client_order_id": name,
+                    "order_id": update.order_id,
+                    "account_id": self._account_id,
+                    "mode": self._mode,
+                    "symbol": fill.symbol,
+                    "underlying": underlying_of(fill.symbol),
+                    "session": ts.astimezone(NEW_YORK).date(),
+                    "ts": ts,
+                    "signed_quantity": fill.quantity if fill.side is Side.BUY else -fill.quantity,
+                    "price": fill.price,
+                    "multiplier": 100 if len(fill.symbol) == OCC_LENGTH else 1,
+                    "fees": fill.fees,
+                }
+            )
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
