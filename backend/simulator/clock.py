@@ -6,14 +6,23 @@ OAuth lifetimes, rate limits and heartbeats do not use it: they stay on wall tim
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from models.errors import ConfigError
 from utils.clock import Clock, wall_clock
 from utils.market_calendar import FIRST_DAY, LAST_DAY, NEW_YORK, last_session
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 NOW = "now"
+
+_BEHIND: ContextVar[timedelta] = ContextVar("behind", default=timedelta())
+"""How late the market's clock is for the request that is being answered: a fault."""
 
 EARLIEST = FIRST_DAY + timedelta(days=31)
 """First day of a simulation: some of what is asked looks back ten sessions."""
@@ -54,8 +63,8 @@ class MovableClock:
         self._clock = clock
 
     def __call__(self) -> datetime:
-        """Return the market's time, aware, in UTC."""
-        return self._clock()
+        """Return the market's time, aware, in UTC; within `behind` an earlier one."""
+        return self._clock() - _BEHIND.get()
 
     @property
     def speed(self) -> float:
@@ -77,6 +86,16 @@ class MovableClock:
             raise ConfigError(f"The market's clock never goes back: it shows {now.isoformat()}.")
         kept = self._clock.speed if speed is None else speed
         self._clock = market_clock(to or now, kept, self._clock.wall)
+
+
+@contextmanager
+def behind(by: timedelta) -> Iterator[None]:
+    """Let movable clocks show an earlier time to whatever is called in the block, and to nobody else."""
+    token = _BEHIND.set(by)
+    try:
+        yield
+    finally:
+        _BEHIND.reset(token)
 
 
 def market_clock(start: datetime, speed: float = 1.0, wall: Clock = wall_clock) -> MarketClock:

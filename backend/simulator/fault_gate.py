@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 from email.utils import formatdate
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_plus
 
-import msgspec
-
+from simulator import data_faults
+from simulator.clock import behind
+from simulator.fault_replies import refused_as
 from simulator.faults import FaultKind
 from simulator.transports import reset, transport_of
-from simulator.wire_errors import server_error, unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,15 +47,16 @@ _TARGETS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("GET", r"/trader/v1/userPreference", "schwab.trader.user_preference"),
         ("GET", r"/trader/v1/accounts.*", "schwab.trader.accounts"),
         ("", r"/trader/.*", "schwab.trader"),
-        ("", r"/v[1-3]/.*", "polygon.rest"),
+        ("", r"/v2/(?P<last>aggs)/.*", "polygon.rest"),
+        ("", r"/v3/reference/options/(?P<last>contracts)\b.*", "polygon.rest"),
+        ("", r"/v3/(?P<last>trades|quotes|snapshot|reference)\b.*", "polygon.rest"),
+        ("", r"/v1/(?P<last>marketstatus)/.*", "polygon.rest"),
+        ("", r"/v[1-3X]/.*", "polygon.rest"),
         ("", r"/flatfiles/?", "s3.list"),
         ("HEAD", r"/flatfiles/.+", "s3.head"),
         ("GET", r"/flatfiles/.+", "s3.get"),
     )
 )
-
-_GATEWAY_PAGE = b"<html><head><title>Error</title></head><body><h1>The service is unavailable</h1></body></html>"
-_JSON_STATUS = {401, 429, 500}
 
 
 def target_of(method: str, path: str) -> str | None:
@@ -77,6 +79,7 @@ class FaultGate:
         faults: What shall go wrong.
         revoke: Ends all tokens of whoever calls, by the header Authorization.
         wall: The true time.
+        market: The market's.
     """
 
     def __init__(
@@ -84,12 +87,15 @@ class FaultGate:
         application: ASGIApp,
         faults: Faults,
         revoke: Callable[[str], None],
+        *,
         wall: Clock,
+        market: Clock,
     ) -> None:
         self._application = application
         self._faults = faults
         self._revoke = revoke
         self._wall = wall
+        self._market = market
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; a WebSocket meets its faults in the streamer."""
@@ -100,7 +106,8 @@ class FaultGate:
         if target is None:
             await self._application(scope, receive, _dated(send, self._wall().timestamp()))
             return
-        known = {"method": scope["method"], "path": scope["path"]}
+        query = unquote_plus(scope["query_string"].decode("latin-1"))
+        known = {"method": scope["method"], "path": scope["path"], "query": query}
         await self._faulty(target, known, (scope, receive, send))
 
     async def _faulty(
@@ -128,7 +135,23 @@ class FaultGate:
             await self._application(scope, receive, _halved(send))
             transport_of(scope).close()
             await _until_closed(receive)
+        elif target.startswith(data_faults.TARGETS):
+            await self._perhaps_wrong(target, known, (scope, receive, send))
         else:
+            await self._application(scope, receive, send)
+
+    async def _perhaps_wrong(
+        self, target: str, known: dict[str, str], call: tuple[Scope, Receive, Send]
+    ) -> None:
+        """Answer with data that may be wrong."""
+        scope, receive, send = call
+        late = timedelta()
+        if self._faults.take(target, (FaultKind.STALE,), **known):
+            late = data_faults.days_back(scope, self._market())
+            scope = data_faults.earlier(scope, late)
+        if fault := self._faults.take(target, data_faults.BODY_FAULTS, **known):
+            scope, send = data_faults.plain(scope), data_faults.spoilt_send(send, fault)
+        with behind(late):
             await self._application(scope, receive, send)
 
 
@@ -185,29 +208,9 @@ async def _until_closed(receive: Receive) -> None:
 
 
 async def _refuse(fault: Fault, target: str, send: Send) -> None:
-    body, kind = _refusal(fault.status, target)
+    body, kind = refused_as(fault.status, target)
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     if fault.retry_after_s is not None:
         headers.append((b"retry-after", f"{fault.retry_after_s:g}".encode()))
     await send({"type": "http.response.start", "status": fault.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _refusal(status: int, target: str) -> tuple[bytes, bytes]:
-    """Return the body of an error and its type: JSON of the service, or a page of what is before it."""
-    if status not in _JSON_STATUS:
-        return _GATEWAY_PAGE, b"text/html"
-    return msgspec.json.encode(_words(status, target)), b"application/json"
-
-
-def _words(status: int, target: str) -> dict[str, Any]:
-    if status == 401 and not target.startswith("polygon"):
-        return unauthorized().body
-    title = HTTPStatus(status).phrase
-    if target.startswith("polygon"):
-        return {"status": "ERROR", "error": title}
-    if target.startswith("schwab.trader"):
-        return {"message": title, "errors": [title]}
-    if status == 429:
-        return {"errors": [{"status": "429", "title": title}]}
-    return server_error().body

@@ -40,6 +40,10 @@ class FaultKind(StrEnum):
     REORDER = "reorder"
     DUPLICATE_FILL = "duplicate_fill"
     MISSING_FILL = "missing_fill"
+    STALE = "stale"
+    EMPTY = "empty"
+    DISAGREE = "disagree"
+    RENAMED = "renamed"
 
 
 ROOTS = ("schwab", "polygon", "s3")
@@ -60,6 +64,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         retry_after_s: Seconds in the header Retry-After of `status`; None for no header.
         delay_s: Seconds that `latency` waits and that `silent` lasts (None: until it is cleared).
         skew_s: Seconds that `clock_skew` adds to every time told.
+        by: By how much the prices of `disagree` are off, relative: 0.01 is 1 % too high.
         rate: Probability that a chance is taken, above 0 to 1.
         count: How often it happens at most; None for always.
         match: What else must fit, as {"method": "POST", "path": "*/orders"}; `*` stands for any
@@ -72,6 +77,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retry_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
     delay_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] | None = None
     skew_s: _Seconds = 0.0
+    by: Annotated[float, msgspec.Meta(ge=-0.99, le=99)] = 0.01
     rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 1.0
     count: Annotated[int, msgspec.Meta(ge=1)] | None = None
     match: Mapping[str, str] = msgspec.field(default_factory=dict)
