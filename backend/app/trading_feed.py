@@ -79,6 +79,7 @@ class Feed:
         origin: live, simulator or recorded.
         clock: The market's time.
         session: The session that is on.
+        speed: Market seconds a wall second.
     """
 
     settings: SchwabSettings
@@ -86,6 +87,7 @@ class Feed:
     origin: str
     clock: Clock
     session: Session
+    speed: float = 1.0
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def open_feed(asked: FeedAsked, wall: Clock = wall_clock) -> Iterator[Feed]:
         clock = market_clock(status.now, status.speed, wall)
         session = _session_at(clock())
         given = stack.enter_context(signed_in_settings(status))
-        yield Feed(given, described, status.origin, clock, session)
+        yield Feed(given, described, status.origin, clock, session, status.speed)
 
 
 def _real(settings: SchwabSettings, wall: Clock) -> Feed:
@@ -133,7 +135,8 @@ def _real(settings: SchwabSettings, wall: Clock) -> Feed:
         status = simulator_at(settings.base_url, settings.ca_file)
     clock = market_clock(status.now, status.speed, wall) if status else wall
     origin = status.origin if status else "live"
-    return Feed(settings, f"schwab at {settings.base_url}", origin, clock, _session_at(clock()))
+    described, speed = f"schwab at {settings.base_url}", status.speed if status else 1.0
+    return Feed(settings, described, origin, clock, _session_at(clock()), speed)
 
 
 def _session_at(now: datetime) -> Session:

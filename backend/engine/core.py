@@ -56,8 +56,14 @@ class Denial(NamedTuple):
 class Gate(Protocol):
     """What stands between a strategy and the broker."""
 
-    def check(self, ticket: OrderTicket, engine: Engine) -> Denial | None:
-        """Return why a ticket may not leave, or None; one that may is counted as gone."""
+    def check(self, ticket: OrderTicket, engine: Engine, replaces: str | None) -> Denial | None:
+        """Return why a ticket may not leave, or None; one that may is counted as gone.
+
+        Args:
+            ticket: What is to leave.
+            engine: The run.
+            replaces: Client order id of the order whose place it takes.
+        """
         ...
 
 
@@ -110,6 +116,11 @@ class Engine:
             elif isinstance(decision, Heard) and (news := self.book.apply(decision.update)):
                 for fill in news[1]:
                     self.portfolio.book(fill)
+
+    def hear(self, updates: Sequence[OrderUpdate]) -> None:
+        """Book news that came beside the events: of a reconciliation, before `start`."""
+        for update in updates:
+            self._note(update)
 
     def worth(self) -> Decimal:
         """Return USD that the run has gained: realised, and open at the newest marks."""
@@ -209,7 +220,7 @@ class Engine:
                     why=msgspec.Raw(_json(wish.why or {})),
                 )
             )
-        denial = self.gate.check(ticket, self)
+        denial = self.gate.check(ticket, self, wish.target)
         if denial is not None:
             self._deny(ticket, denial)
             return
@@ -291,12 +302,18 @@ class Engine:
     def _book(self, updates: Sequence[OrderUpdate]) -> None:
         """Book news of orders; the strategy hears each that tells something new."""
         for update in updates:
-            news = self.book.apply(update)
-            if news is None:
-                continue
-            name, fills = news
-            for fill in fills:
-                self.portfolio.book(fill)
-            told = msgspec.structs.replace(update, client_order_id=name, fills=fills)
-            self._record(Heard(event=self.number, at_ns=self.market.now_ns, update=told))
-            self.strategy.on_update(told)
+            told = self._note(update)
+            if told is not None:
+                self.strategy.on_update(told)
+
+    def _note(self, update: OrderUpdate) -> OrderUpdate | None:
+        """Book one piece of news, and return what is new of it, or None."""
+        news = self.book.apply(update)
+        if news is None:
+            return None
+        name, fills = news
+        for fill in fills:
+            self.portfolio.book(fill)
+        told = msgspec.structs.replace(update, client_order_id=name, fills=fills)
+        self._record(Heard(event=self.number, at_ns=self.market.now_ns, update=told))
+        return told

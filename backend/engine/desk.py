@@ -185,9 +185,7 @@ class EngineDesk:
     def place(self, ticket: OrderTicket, why: Mapping[str, object] | None = None) -> str:
         """Ask for an order of any kind, or for several that hang together."""
         first = orders_of(ticket)[0]
-        closing = all(leg.position_effect is PositionEffect.CLOSING for leg in first.legs)
-        action = SignalAction.CLOSE if closing else SignalAction.OPEN
-        self.wishes.append(Wish(action, ticket, None, why))
+        self.wishes.append(Wish(_action_of(first), ticket, None, why))
         return first.client_order_id
 
     def order(self, **terms: Any) -> Order:
@@ -221,11 +219,11 @@ class EngineDesk:
             legs=old.legs,
             order_type=old.order_type if len(old.legs) == 1 else _priced(2, limit_price),
             limit_price=limit_price,
-            quantity=old.quantity,
+            quantity=old.remaining_quantity,
             time_in_force=old.time_in_force,
             hours=old.hours,
         )
-        self.wishes.append(Wish(SignalAction.OPEN, order, client_order_id))
+        self.wishes.append(Wish(_action_of(order), order, client_order_id))
         return order.client_order_id
 
     def call_at(self, at: datetime, name: str) -> None:
@@ -255,6 +253,11 @@ class EngineDesk:
         if step_ns:
             self._push(at_ns + step_ns, name, step_ns)
         return at_ns, name
+
+
+def _action_of(order: Order) -> SignalAction:
+    closing = all(leg.position_effect is PositionEffect.CLOSING for leg in order.legs)
+    return SignalAction.CLOSE if closing else SignalAction.OPEN
 
 
 def _priced(legs: int, limit_price: Decimal | None) -> OrderType:

@@ -42,9 +42,21 @@ class Market:
         return table.view(self.quotes, self.now_ns)
 
     def positions(
-        self, portfolio: PortfolioTracker, account_id: str, mode: Mode
+        self,
+        portfolio: PortfolioTracker,
+        account_id: str,
+        mode: Mode,
+        *,
+        with_flat: bool = False,
     ) -> dict[str, Position]:
-        """Return what is held by symbol, marked at the newest quotes."""
+        """Return what is held by symbol, marked at the newest quotes.
+
+        Args:
+            portfolio: What is held.
+            account_id: Stamped on each.
+            mode: The same.
+            with_flat: What was held and is closed too, for what it earned.
+        """
         return {
             symbol: Position(
                 account_id=account_id,
@@ -58,5 +70,5 @@ class Market:
                 updated_at=to_time(self.now_ns),
             )
             for symbol, held in portfolio.holdings.items()
-            if held.quantity
+            if held.quantity or with_flat
         }

@@ -37,6 +37,8 @@ class Question:
         limits: What is allowed.
         lost: USD lost since the day began; a gain is negative.
         hours: When instruments trade.
+        replaces: Client order id of the order whose place it takes.
+        speed: Market seconds a second of the feed: ages of quotes are those of the feed.
     """
 
     ticket: OrderTicket
@@ -44,6 +46,8 @@ class Question:
     limits: RiskLimits
     lost: Decimal
     hours: OrderHours
+    replaces: str | None
+    speed: float
 
     @cached_property
     def orders(self) -> tuple[Order, ...]:
@@ -73,6 +77,11 @@ class Question:
         signed = leg.signed_quantity * order.quantity
         return held * signed >= 0 or abs(signed) > abs(held)
 
+    def working(self) -> list[Order]:
+        """Return the orders that work beside the ticket."""
+        own = {order.client_order_id for order in self.orders} | {self.replaces}
+        return [each for each in self.engine.book.working() if each.client_order_id not in own]
+
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote of a symbol."""
         return self.engine.market.quotes.get(symbol)
@@ -84,18 +93,22 @@ class RiskGate:
 
     Attributes:
         limits: What is allowed.
+        speed: Market seconds a wall second of the feed; above 1 where a simulator plays fast.
         halted: Why nothing may open any more, or None: the kill switch.
     """
 
     limits: RiskLimits
+    speed: float = 1.0
     halted: str | None = None
     _hours: OrderHours = field(default_factory=OrderHours, init=False)
     _day: date | None = field(default=None, init=False)
     _worth: Decimal | None = field(default=None, init=False)
 
-    def check(self, ticket: OrderTicket, engine: Engine) -> Denial | None:
-        """Return why a ticket may not leave, or None."""
-        question = Question(ticket, engine, self.limits, self.lost_today(engine), self._hours)
+    def check(self, ticket: OrderTicket, engine: Engine, replaces: str | None) -> Denial | None:
+        """Return why a ticket may not leave, or None; see `engine.core.Gate`."""
+        question = Question(
+            ticket, engine, self.limits, self.lost_today(engine), self._hours, replaces, self.speed
+        )
         if self.halted is not None and question.opening:
             return Denial("kill_switch", "closing only", "opening", f"stopped: {self.halted}")
         for rule in RULES:

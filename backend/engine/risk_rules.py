@@ -124,7 +124,7 @@ def _bad_quote(asked: Question, symbol: str, most_s: float, *, both_sides: bool)
     quote = asked.quote(symbol)
     if quote is None:
         return Denial("quotes", "a quote", "none", f"{symbol} has no quote")
-    age_s = (asked.now_ns - quote.time_ns) / _SECOND_NS
+    age_s = (asked.now_ns - quote.time_ns) / _SECOND_NS / asked.speed
     if age_s > most_s:
         said = f"the quote of {symbol} is {age_s:.1f} s old, more than {most_s:g}"
         return Denial("quotes", f"{most_s:g} s", f"{age_s:.1f} s", said)
@@ -166,7 +166,7 @@ def price_collar(asked: Question) -> Denial | None:
 
 def open_orders(asked: Question) -> Denial | None:
     """How many orders may work at the same time, when another one opens."""
-    working = len(asked.engine.book.working()) if asked.opening else 0
+    working = len(asked.working()) if asked.opening else 0
     most = asked.limits.max_open_orders
     if asked.opening and working + len(asked.orders) > most:
         value = str(working + len(asked.orders))
@@ -274,9 +274,7 @@ def _held_after(asked: Question, underlying: str) -> dict[str, Decimal]:
         for symbol, holding in asked.engine.portfolio.holdings.items()
         if holding.quantity and underlying_of(symbol) == underlying
     }
-    own = {order.client_order_id for order in asked.orders}
-    working = [o for o in asked.engine.book.working() if o.client_order_id not in own]
-    for order in (*working, asked.first):
+    for order in (*asked.working(), asked.first):
         for leg in order.legs:
             if leg.underlying == underlying and (len(order.legs) > 1 or leg.signed_quantity < 0):
                 signed = leg.signed_quantity * order.remaining_quantity

@@ -88,15 +88,17 @@ class TradeRows:
         else:
             self._heard(decision)
 
-    def take(self) -> dict[str, Frame]:
-        """Return the rows of what was added since the last time, by table; tables in load order."""
-        frames = {
+    def waiting(self) -> dict[str, Frame]:
+        """Return the rows that are not written yet, by table."""
+        return {
             "signals": _frame(tables.SIGNALS, self._signals),
             "order_events": _frame(tables.ORDER_EVENTS, self._events),
             "trades": _frame(tables.TRADES, self._trades),
         }
+
+    def written(self) -> None:
+        """Forget what waits: it is in the database."""
         self._signals, self._events, self._trades = [], [], []
-        return {name: frame for name, frame in frames.items() if len(frame)}
 
     def _signal(self, decision: Signalled) -> dict[str, Any]:
         return {

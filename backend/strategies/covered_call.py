@@ -25,8 +25,7 @@ from ports.strategy import Needs, Parameters, Strategy
 from strategies.package_price import package_price
 
 if TYPE_CHECKING:
-    from models.events import OrderUpdate
-    from models.trading import Position
+    from models.trading import Order, Position
 
 _CENT = Decimal("0.01")
 _LOT = 100
@@ -70,38 +69,31 @@ class CoveredCall(Strategy):
     def __init__(self, parameters: CoveredCallParameters) -> None:
         """Take the parameters; nothing begins yet."""
         self._set = parameters
-        self._order: str | None = None
 
     def needs(self) -> Needs:
         """The underlying, and its contracts up to twice the days aimed at."""
         return Needs((self._set.symbol,), {self._set.symbol: 2 * self._set.days})
 
     def start(self) -> None:
-        """Look at the market every minute; orders of an earlier run are not ours to wait for."""
-        for order in self.desk.orders():
-            self.desk.cancel(order.client_order_id)
+        """Look at the market every minute."""
         self.desk.call_every(self._set.look_s, _LOOK)
 
     def on_timer(self, name: str) -> None:  # noqa: ARG002 - there is one timer
         """Buy shares, sell a call, buy one back, or move the order that works."""
-        if self._order is not None:
-            self._press(self._order)
+        working = self.desk.orders()
+        if working:
+            self._press(working[0])
             return
         wanted = self._set.lots * _LOT
         shares = int(self.desk.position(self._set.symbol))
         sold = self._sold()
         if shares < wanted:
             leg = Leg(symbol=self._set.symbol, side=Side.BUY)
-            self._order = self.desk.open([leg], wanted - shares, why={"reason": "shares"})
+            self.desk.open([leg], wanted - shares, why={"reason": "shares"})
         elif sold is None:
             self._sell(shares // _LOT)
         elif reason := self._to_roll(sold):
             self._buy_back(sold, reason)
-
-    def on_update(self, update: OrderUpdate) -> None:
-        """An order that has ended makes room for the next."""
-        if update.client_order_id == self._order and update.status.terminal:
-            self._order = None
 
     def _sold(self) -> Position | None:
         """Return the call that is sold, or None."""
@@ -129,7 +121,7 @@ class CoveredCall(Strategy):
         leg = Leg(symbol=chain.occ_symbol[row], side=Side.SELL)
         mid = Decimal(str((chain.bid[row] + chain.ask[row]) / 2)).quantize(_CENT, ROUND_FLOOR)
         why = {"delta": float(chain.delta[row]), "days": int(nearest)}
-        self._order = self.desk.open([leg], calls, limit_price=max(mid, _CENT), why=why)
+        self.desk.open([leg], calls, limit_price=max(mid, _CENT), why=why)
 
     def _to_roll(self, sold: Position) -> str | None:
         """Return why a call is to be bought back now, or None."""
@@ -153,16 +145,11 @@ class CoveredCall(Strategy):
         price = package_price(self.desk, [leg])
         if price is not None:
             limit = max(price.mid.quantize(_CENT, ROUND_CEILING), _CENT)
-            self._order = self.desk.close(
-                [leg], -sold.signed_quantity, limit_price=limit, why={"reason": reason}
-            )
+            self.desk.close([leg], -sold.signed_quantity, limit_price=limit, why={"reason": reason})
 
-    def _press(self, client_order_id: str) -> None:
+    def _press(self, order: Order) -> None:
         """Move the limit of the order that works to the natural price."""
-        for order in self.desk.orders():
-            if order.client_order_id != client_order_id or order.limit_price is None:
-                continue
-            price = package_price(self.desk, order.legs)
-            limit = None if price is None else abs(price.natural)
-            if limit and limit != order.limit_price:
-                self._order = self.desk.replace(client_order_id, limit)
+        price = None if order.limit_price is None else package_price(self.desk, order.legs)
+        limit = None if price is None else abs(price.natural)
+        if limit and limit != order.limit_price:
+            self.desk.replace(order.client_order_id, limit)

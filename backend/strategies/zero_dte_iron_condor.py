@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from models.order_terms import OrderStatus, PositionEffect, Side
+from models.order_terms import PositionEffect, Side
 from models.spreads import iron_condor
 from models.trading import Leg
 from ports.strategy import Needs, Parameters, Strategy
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from models.events import OrderUpdate
     from models.spreads import Legs
+    from models.trading import Order
     from ports.strategy import ChainView
 
 _CENT = Decimal("0.01")
@@ -91,8 +92,6 @@ class ZeroDteIronCondor(Strategy):
         """Take the parameters; nothing begins yet."""
         self._set = parameters
         self._legs: Legs = ()
-        self._order: str | None = None
-        self._closing = False
         self._steps_gone = 0
         self._credit = Decimal(0)
         self._day: date | None = None
@@ -119,28 +118,29 @@ class ZeroDteIronCondor(Strategy):
                 for position in held
             )
             self._credit = self._received()
-        for order in self.desk.orders():
-            self.desk.cancel(order.client_order_id)
         self.desk.call_every(self._set.look_s, _LOOK)
 
     def on_timer(self, name: str) -> None:  # noqa: ARG002 - there is one timer
         """Open, manage or close, as the time and the market ask for."""
         if self.desk.now.date() != self._day:
             self._begin_day()
-        if self._legs and not self._order:
+        working = self.desk.orders()
+        if working and _closes(working[0]):
+            self._press(working[0])
+        elif working:
+            self._chase(working[0])
+        elif self._held():
             self._manage()
-        elif self._order and self._closing:
-            self._press()
-        elif self._order:
-            self._chase()
         elif not self._done:
             self._seek()
 
     def _begin_day(self) -> None:
         """Forget yesterday: what expired is gone, and orders of the day have ended."""
         self._day, self._done = self.desk.now.date(), False
-        if not any(self.desk.position(leg.symbol) for leg in self._legs):
-            self._legs, self._order = (), None
+
+    def _held(self) -> bool:
+        """Return whether something sold is held; a bought leg alone is left to expire."""
+        return any(self.desk.position(leg.symbol) < 0 for leg in self._legs)
 
     # In.
 
@@ -159,27 +159,21 @@ class ZeroDteIronCondor(Strategy):
 
     def _open(self, price: PackagePrice) -> None:
         limit = self._conceded(price)
-        if limit >= 0:
-            self._legs = ()
-            return
-        why = {"mid": str(price.mid), "natural": str(price.natural), "step": self._steps_gone}
-        self._closing = False
-        self._order = self.desk.open(self._legs, self._set.quantity, limit_price=limit, why=why)
+        if limit < 0:
+            why = {"mid": str(price.mid), "natural": str(price.natural)}
+            self.desk.open(self._legs, self._set.quantity, limit_price=limit, why=why)
 
-    def _chase(self) -> None:
+    def _chase(self, order: Order) -> None:
         """Concede one step more, or give up."""
-        order = self._order
-        price = package_price(self.desk, self._legs)
+        price = package_price(self.desk, order.legs)
         late = self.desk.now.time() >= self._set.enter_until
-        if order is None or price is None:
-            return
         self._steps_gone += 1
-        limit = self._conceded(price)
+        limit = Decimal(0) if price is None else self._conceded(price)
         if late or self._steps_gone > self._set.steps or limit >= 0:
             self._done = True
-            self.desk.cancel(order)
-        else:
-            self._order = self.desk.replace(order, limit)
+            self.desk.cancel(order.client_order_id)
+        elif limit != order.limit_price:
+            self.desk.replace(order.client_order_id, limit)
 
     def _conceded(self, price: PackagePrice) -> Decimal:
         """Return the limit of a step on the way from the middle to the natural price."""
@@ -222,22 +216,15 @@ class ZeroDteIronCondor(Strategy):
         elif price.mid <= self._credit * Decimal(1 - self._set.take_profit):
             self._close(legs, price.mid, "profit", price)
 
-    def _press(self) -> None:
+    def _press(self, order: Order) -> None:
         """Move the limit of a closing order to where the market is."""
-        legs = self._undone()
-        price = package_price(self.desk, legs) if legs else None
-        if self._order is None or price is None:
-            return
-        limit = _upward(price.natural)
-        working = {order.client_order_id: order for order in self.desk.orders()}
-        order = working.get(self._order)
-        if order is not None and order.limit_price != limit:
-            self._order = self.desk.replace(self._order, limit)
+        price = package_price(self.desk, order.legs)
+        if price is not None and order.limit_price != (limit := _upward(price.natural)):
+            self.desk.replace(order.client_order_id, limit)
 
     def _close(self, legs: Legs, limit: Decimal, reason: str, price: PackagePrice) -> None:
         why = {"reason": reason, "mid": str(price.mid), "credit": str(self._credit)}
-        self._closing = True
-        self._order = self.desk.close(legs, self._units(legs), limit_price=_upward(limit), why=why)
+        self.desk.close(legs, self._units(legs), limit_price=_upward(limit), why=why)
 
     def _undone(self) -> Legs:
         """Return the legs that close what is held; a bought one that nobody bids for stays."""
@@ -262,19 +249,11 @@ class ZeroDteIronCondor(Strategy):
     # News.
 
     def on_update(self, update: OrderUpdate) -> None:
-        """Follow the order that works to its end."""
-        if update.client_order_id != self._order or not update.status.terminal:
-            return
-        filled = update.status is OrderStatus.FILLED
-        self._order = None
-        if self._closing:
-            if filled:
-                self._legs, self._done = (), True
-            return
-        if not any(self.desk.position(leg.symbol) for leg in self._legs):
-            self._legs = ()
-            return
-        self._credit = self._received()
+        """Remember what an opening brought in; a session whose condor is closed is done."""
+        if update.fills and self._held():
+            self._credit = self._received()
+        elif update.fills:
+            self._done = True
 
     def _received(self) -> Decimal:
         """Return what a unit of the condor that is held brought in, USD a share."""
@@ -287,6 +266,10 @@ class ZeroDteIronCondor(Strategy):
         """Return how many whole packages of these legs are held; 1 at least."""
         held = [abs(self.desk.position(leg.symbol)) for leg in legs]
         return max(Decimal(1), min((each for each in held if each), default=Decimal(1)))
+
+
+def _closes(order: Order) -> bool:
+    return order.legs[0].position_effect is PositionEffect.CLOSING
 
 
 def _upward(price: Decimal) -> Decimal:

@@ -1,0 +1,169 @@
+"""The books of a trading account: its journal, its paper venue, and their copy in the database.
+
+The journal is the truth; the copy is written from it and catches up by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.publish import publish
+from engine.paper import PaperAccount, PaperBroker
+from models.decisions import Decision, Denied
+from models.errors import StoreError
+from models.journal import Opened
+from models.order_terms import AccountKind, Mode
+from models.trading import AccountTerms
+from pipeline.trade_rows import TradeRows, balance_rows, order_rows, position_rows
+from utils.clock import wall_clock
+from utils.paths import state_folder
+from utils.transaction_logger import TransactionLogger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from decimal import Decimal
+    from pathlib import Path
+
+    from engine.core import Engine
+    from models.events import OrderUpdate
+    from ports.store import Store
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+@dataclass
+class Books:
+    """What one account's runs have left, and where this run writes.
+
+    Attributes:
+        account_id: Hash or name of the account.
+        journal: Every decision, on the disk before it is acted on.
+        rows: Decisions on their way to the database.
+        past: How many decisions earlier runs left.
+        denied: How many tickets the gate has denied in this run.
+        listener: Is told of each decision, once it is in the journal.
+    """
+
+    account_id: str
+    journal: TransactionLogger[Decision]
+    rows: TradeRows
+    past: int
+    denied: int = 0
+    listener: Callable[[Decision], None] | None = None
+
+    def record(self, decision: Decision) -> None:
+        """Write a decision to the journal, and keep it for the database."""
+        self.journal.append(decision)
+        self.rows.add(decision)
+        self.denied += isinstance(decision, Denied)
+        if self.listener is not None:
+            self.listener(decision)
+
+    def decisions(self) -> Iterator[Decision]:
+        """Yield every decision of the journal, oldest first."""
+        for record in self.journal.read():
+            if not isinstance(record, Opened):
+                yield record
+
+
+@contextmanager
+def open_books(account_id: str, mode: Mode) -> Iterator[Books]:
+    """Open an account's journal; one program at a time may.
+
+    Raises:
+        StoreError: Another program trades this account, or the journal is damaged.
+    """
+    path = state_folder("journals") / f"{account_id}.jsonl"
+    journal: TransactionLogger[Decision]
+    with TransactionLogger(path, Decision, subject=account_id) as journal:
+        books = Books(account_id, journal, TradeRows(account_id, mode), 0)
+        for decision in books.decisions():
+            books.rows.add(decision)
+            books.past += 1
+        yield books
+
+
+def open_paper_account(account_id: str, mode: Mode, cash: Decimal) -> PaperAccount:
+    """Return the paper account as its last run left it, or a new one with this cash.
+
+    Raises:
+        StoreError: Its file cannot be read.
+    """
+    # Order ids go on from the wall's clock: an execution's id is never used twice, whatever is lost.
+    ids = itertools.count(int(wall_clock().timestamp() * 1000))
+    account = PaperAccount(
+        AccountTerms(account_id=account_id, kind=AccountKind.MARGIN),
+        cash,
+        mode=mode,
+        order_ids=lambda: next(ids),
+    )
+    path = _account_file(account_id)
+    if path.exists():
+        try:
+            account.restore(msgspec.json.decode(path.read_bytes()))
+        except (OSError, msgspec.MsgspecError) as error:
+            raise StoreError(f"the paper account {path} cannot be read: {error}") from None
+    return account
+
+
+class KeptPaperBroker(PaperBroker):
+    """A paper broker whose account is on the disk before anybody hears what happened in it."""
+
+    def _tell(self, updates: list[OrderUpdate]) -> list[OrderUpdate]:
+        if updates:
+            keep_paper_account(self.account)
+        return super()._tell(updates)
+
+
+def keep_paper_account(account: PaperAccount) -> None:
+    """Keep a paper account as it is now; the old state stands until the new one is whole.
+
+    Raises:
+        StoreError: The disk refuses.
+    """
+    path = _account_file(account.terms.account_id)
+    try:
+        publish(path, _encode(account.snapshot()))
+    except OSError as error:
+        raise StoreError(f"the paper account {path} cannot be kept: {error.strerror}") from None
+
+
+def _account_file(account_id: str) -> Path:
+    return state_folder("journals") / f"{account_id}.account.json"
+
+
+class Mirror:
+    """The database's copy of the books: written often, never waited for by an order."""
+
+    def __init__(self, books: Books, store: Store) -> None:
+        """Write from these books into a database."""
+        self._books = books
+        self._store = store
+
+    def write(self, engine: Engine) -> str | None:
+        """Write what is new, and return why it cannot be written, or None.
+
+        Nothing is lost meanwhile: the journal has it, and the next call writes all that is missing.
+        """
+        names, rows = engine.names, self._books.rows
+        held = engine.market.positions(
+            engine.portfolio, names.account_id, names.mode, with_flat=True
+        )
+        frames = rows.waiting() | {
+            "orders": order_rows(state.order for state in engine.book.states.values()),
+            "positions": position_rows(held.values()),
+            "account_snapshots": balance_rows(engine.broker.balances()),
+        }
+        try:
+            for table, frame in frames.items():
+                if len(frame):
+                    self._store.upsert(table, frame)
+        except StoreError as error:
+            return str(error)
+        rows.written()
+        return None

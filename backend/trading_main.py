@@ -1,0 +1,80 @@
+"""Trade a strategy on paper: open, manage and close positions, with risk limits and a journal."""
+
+import argparse
+import sys
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from app import cli, request
+
+_EPILOG = f"""\
+Without a Schwab sign-in the market is a simulator of our own, which plays the end of the last
+session many times as fast as the clock; each order, fill and position says its account and mode.
+
+{cli.EXIT_STATUS}
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = cli.Parser(
+        prog="trading_main.py",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("--mode", choices=("paper",), default="paper", help="default: paper")
+    add("--ticker", type=request.ticker, default="QQQ", help="underlying (default: QQQ)")
+    add("--strategy", default="zero_dte_iron_condor", help="name, or the path of a .py file")
+    add("--param", action="append", default=[], metavar="NAME=VALUE", help="of the strategy")
+    add("--params", type=Path, metavar="FILE", help="parameters of the strategy, YAML")
+    add("--limits", type=Path, metavar="FILE", help="risk limits, YAML")
+    add("--account", type=_name, help="name of the paper account")
+    add("--cash", type=_usd, default=Decimal(100_000), help="in a new account (default: 100000)")
+    add("--source", choices=("auto", "schwab", "simulator"), default="auto", help="of the market")
+    add("--clock", type=request.moment, help="where a simulator begins, as 2026-11-20T15:00")
+    add("--speed", type=float, help="market seconds a wall second of a simulator")
+    add("--seed", type=int, help="of the simulator's generated world")
+    add("--json", action="store_true", help="one JSON object at the end instead of tables")
+    return made
+
+
+def _name(text: str) -> str:
+    if not text.replace("-", "").isalnum() or text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name: give letters, digits and hyphens")
+    return text
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not 0 < amount <= 10**9:
+        raise argparse.ArgumentTypeError(f"{text!r} USD cannot be: give 1 to 1000000000")
+    return amount
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the session that the arguments name; return the exit status."""
+    from app import trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
+    from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
+    from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
+
+    return trading_command.run_paper(
+        trading_command.TradingAsked(
+            ticker=arguments.ticker,
+            strategy=arguments.strategy,
+            pairs=tuple(arguments.param),
+            parameters=arguments.params,
+            limits=arguments.limits,
+            paper=PaperAsked(arguments.account, arguments.cash),
+            feed=FeedAsked(arguments.source, arguments.clock, arguments.speed, arguments.seed),
+            json=arguments.json,
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(parser(), command))
