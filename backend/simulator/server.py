@@ -202,9 +202,7 @@ class Simulator:
             *self._flat_files().routes(),
         ]
         application = Starlette(routes=routes, exception_handlers=SchwabRoutes.failure_answers())
-        return FaultGate(
-            application, self.faults, self._revoke, wall=wall_clock, market=self.clock
-        )
+        return FaultGate(application, self.faults, self._revoke, wall=wall_clock, market=self.clock)
 
     def _flat_files(self) -> s3.S3Routes:
         recorded = None

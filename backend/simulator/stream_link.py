@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from simulator import stream_facts as facts
 from simulator.faults import FaultKind
-from simulator.transports import reset
+from simulator.transports import half_frame, reset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 TARGET = "schwab.streamer"
 
 _SLOW_GRACE_S = 20.0
-_FINAL_TEXT = 0x81
-_LENGTH_16, _LENGTH_64 = 126, 127
 
 
 class Link:
@@ -120,19 +117,8 @@ class Link:
         if delay_s:
             await asyncio.sleep(delay_s)
         if self._halve and frame.startswith('{"data"'):
-            self._write_half(frame.encode())
+            self._transport.write(half_frame(frame.encode()))
+            self._transport.close()
             return
         await self._websocket.send_text(frame)
         self._bytes = max(self._bytes - len(frame), 0)
-
-    def _write_half(self, payload: bytes) -> None:
-        """Announce a whole WebSocket frame, write half of it and hang up."""
-        size = len(payload)
-        if size < _LENGTH_16:
-            head = struct.pack("!BB", _FINAL_TEXT, size)
-        elif size < 1 << 16:
-            head = struct.pack("!BBH", _FINAL_TEXT, _LENGTH_16, size)
-        else:
-            head = struct.pack("!BBQ", _FINAL_TEXT, _LENGTH_64, size)
-        self._transport.write(head + payload[: size // 2])
-        self._transport.close()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _TRANSPORT = "transport"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_FINAL_TEXT = 0x81
+_LENGTH_16, _LENGTH_64 = 126, 127
 
 
 class ReachableProtocol(H11Protocol):
@@ -45,3 +47,15 @@ def reset(transport: asyncio.Transport) -> None:
     if held is not None:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()
+
+
+def half_frame(payload: bytes) -> bytes:
+    """Return the head of a whole WebSocket frame of text, and the first half of it."""
+    size = len(payload)
+    if size < _LENGTH_16:
+        head = struct.pack("!BB", _FINAL_TEXT, size)
+    elif size < 1 << 16:
+        head = struct.pack("!BBH", _FINAL_TEXT, _LENGTH_16, size)
+    else:
+        head = struct.pack("!BBQ", _FINAL_TEXT, _LENGTH_64, size)
+    return head + payload[: size // 2]

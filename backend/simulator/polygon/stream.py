@@ -1,7 +1,6 @@
 """Polygon's WebSockets: one for each market, one connection a key, evictions and slow clients.
 
-The armed faults of target `polygon.stream`: status (the handshake is refused), silent, reset, and
-duplicate, gap and reorder of data frames.
+What goes wrong on demand stands in `stream_troubles`.
 """
 
 from __future__ import annotations
@@ -17,12 +16,10 @@ import msgspec
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from simulator.faults import FaultKind
 from simulator.polygon import facts
 from simulator.polygon.plans import KEYS, Data, Plan, Recency
 from simulator.polygon.stream_events import StreamTape, Wanted
-from simulator.stream_faults import shuffled
-from simulator.transports import reset, transport_of
+from simulator.polygon.stream_troubles import Troubles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +30,9 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 MARKETS = ("options", "stocks", "indices")
-TARGET = "polygon.stream"
 POLICY_VIOLATION = 1008
 
 _NEEDS = {"T": Data.TRADES, "Q": Data.QUOTES, "FMV": Data.QUOTES}
-_FRAME_FAULTS = (FaultKind.GAP, FaultKind.DUPLICATE, FaultKind.REORDER)
 _EVICTED = (
     "Maximum number of websocket connections exceeded. You have reached the connection limit for "
     "your account."
@@ -58,6 +53,7 @@ class Connection:
     Attributes:
         websocket: Accepted.
         tape: Its view of the market.
+        troubles: What may go wrong with it.
         plan: Of its key, once it has said one.
         key: The same.
         channels: What it has subscribed to.
@@ -68,13 +64,13 @@ class Connection:
 
     websocket: WebSocket
     tape: StreamTape
+    troubles: Troubles
     plan: Plan | None = None
     key: str = ""
     channels: dict[Wanted, None] = field(default_factory=dict)
     since: datetime | None = None
     waiting: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     closing: int = 1000
-    held: list[bytes] = field(default_factory=list)
 
     def say(self, *messages: dict[str, Any]) -> None:
         """Let one frame be sent."""
@@ -115,12 +111,13 @@ class PolygonStreams:
 
     async def serve(self, websocket: WebSocket) -> None:
         """Serve one connection to its end."""
-        if self._faults.take(TARGET, {FaultKind.STATUS}):
+        market = websocket.url.path.strip("/")
+        troubles = Troubles(self._faults, websocket, market)
+        if await troubles.refused():
             await websocket.close()
             return
         await websocket.accept()
-        market = websocket.url.path.strip("/")
-        connection = Connection(websocket, StreamTape(self._world, market))
+        connection = Connection(websocket, StreamTape(self._world, market), troubles)
         tasks = [
             asyncio.create_task(self._write(connection)),
             asyncio.create_task(self._tell(connection)),
@@ -174,7 +171,7 @@ class PolygonStreams:
 
     def _sign_in(self, connection: Connection, market: str, key: str) -> None:
         plan = KEYS.get(key)
-        if plan is None:
+        if plan is None or connection.troubles.no_key_fits():
             connection.status("auth_failed", "authentication failed")
             connection.end(POLICY_VIOLATION)
             return
@@ -201,7 +198,6 @@ class PolygonStreams:
 
     async def _tell(self, connection: Connection) -> None:
         """Tell what happens, a few times a second."""
-        silent = False
         while True:
             await asyncio.sleep(facts.BATCH_S)
             plan = connection.plan
@@ -209,10 +205,7 @@ class PolygonStreams:
                 continue
             until = plan.knows(self._clock())
             since, connection.since = connection.since or until, until
-            if self._faults.take(TARGET, {FaultKind.RESET}):
-                reset(transport_of(connection.websocket.scope))
-            silent = silent or self._faults.take(TARGET, {FaultKind.SILENT}) is not None
-            if not connection.channels or silent:
+            if connection.troubles.meet() or not connection.channels:
                 continue
             events = await anyio.to_thread.run_sync(
                 connection.tape.events,
@@ -221,21 +214,20 @@ class PolygonStreams:
                 until,
                 limiter=self._one_at_a_time,
             )
-            for frame in shuffled(_frames(events), self._fault_of, connection.held):
+            frames = _frames(connection.troubles.events(events))
+            for frame in connection.troubles.frames(frames):
                 connection.waiting.put_nowait(frame)
             if connection.waiting.qsize() > facts.SLOW_AFTER_FRAMES:
                 connection.status("slow_consumer", "Your connection is too slow.")
                 connection.end(POLICY_VIOLATION)
                 return
 
-    def _fault_of(self, _frame: bytes) -> FaultKind | None:
-        fault = self._faults.take(TARGET, _FRAME_FAULTS)
-        return fault.fault if fault else None
-
     @staticmethod
     async def _write(connection: Connection) -> None:
         with contextlib.suppress(WebSocketDisconnect, RuntimeError):
             while (frame := await connection.waiting.get()) is not None:
+                if await connection.troubles.cut(frame):
+                    return
                 await connection.websocket.send_text(frame.decode())
             await connection.websocket.close(connection.closing)
 

@@ -52,7 +52,7 @@ class StreamTape:
     world: World
     market: str
     _told: dict[Wanted, tuple[Any, ...]] = field(default_factory=dict)
-    _sequence: int = 0
+    _sequence: int = 0  # of trades and quotes together, in the order in which they are told
     _frames_of_session: dict[tuple[Any, ...], pl.DataFrame] = field(default_factory=dict)
 
     def knows(self, wanted: Wanted) -> bool:
@@ -80,7 +80,12 @@ class StreamTape:
             for kind, wanted in by_kind.items()
             for event in self._of_kind(kind, wanted, since, until)
         ]
-        return [event for _, event in sorted(found, key=lambda pair: pair[0])]
+        told = [event for _, event in sorted(found, key=lambda pair: pair[0])]
+        for event in told:
+            if "q" in event:
+                self._sequence += 1
+                event["q"] = self._sequence
+        return told
 
     def _of_kind(
         self, kind: str, wanted: list[Wanted], since: datetime, until: datetime
@@ -156,7 +161,6 @@ class StreamTape:
         for _, frame in self._frames(tickers, "trades", until):
             rows = frame.filter(inside) if frame is not None else pl.DataFrame()
             for row in rows.iter_rows(named=True):
-                self._sequence += 1
                 yield (
                     row["ts"],
                     {
@@ -167,7 +171,7 @@ class StreamTape:
                         "s": row["size"],
                         "c": [row["condition"]],
                         "t": round(row["ts"].timestamp() * 1000),
-                        "q": self._sequence,
+                        "q": 0,
                     },
                 )
 
@@ -180,7 +184,6 @@ class StreamTape:
             if self._told.get(wanted) == sides:
                 continue
             self._told[wanted] = sides
-            self._sequence += 1
             bid, ask, bid_size, ask_size = sides
             stamp = round(at.timestamp() * 1000)
             if kind == "FMV":
@@ -199,7 +202,7 @@ class StreamTape:
                     "bs": bid_size or 0,
                     "as": ask_size or 0,
                     "t": stamp,
-                    "q": self._sequence,
+                    "q": 0,
                 },
             )
 
