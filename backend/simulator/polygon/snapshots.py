@@ -203,7 +203,7 @@ def _day(row: dict[str, Any]) -> dict[str, Any]:
     """Return the session so far; `{}` of a contract that has not traded in it."""
     if not row["volume"]:
         return {}
-    close = row["close"]
+    close = None if row["close"] is None else round(row["close"], 4)
     change = None if close is None else round(row["last"] - close, 4)
     return without_nulls(
         {
