@@ -58,14 +58,14 @@ def aggregates(  # noqa: PLR0913 - the path's own
     if timespan not in {"second", *_MINUTES, *_DAYS} or not 1 <= multiplier <= 1440:
         raise bad_request(f"'{multiplier} {timespan}' is no window")
     start, end = _edge(start_text, last=False), _edge(end_text, last=True)
-    if start > end:
+    if start >= end:
         raise bad_request("'to' must be after 'from'")
     if start.astimezone(NEW_YORK).date() < plan.first_day(now):
         raise not_entitled(facts.NOT_THIS_LONG_AGO)
     if timespan == "second" and Data.SECONDS not in plan.data:
         raise not_entitled()
     limit = asked.limit(facts.DEFAULT_AGGREGATES, facts.MOST_BASE_AGGREGATES)
-    until = min(end, plan.knows(now))
+    until = min(_whole(end, timespan), plan.knows(now))
     base = _base(world, found, start, until, timespan) if found else pl.DataFrame(schema=BARS)
     descending = asked.query.get("sort", "asc") == "desc"
     base = base.sort("ts", descending=descending)
@@ -229,6 +229,17 @@ def _edge(text: str, *, last: bool) -> datetime:
     except (ValueError, OverflowError, OSError):
         raise bad_request(f"'{text}' is no date") from None
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)
+
+
+def _whole(end: datetime, timespan: str) -> datetime:
+    """Return the end of the base aggregate in which a range ends: it is told whole."""
+    if timespan == "second":
+        return end
+    last = end - timedelta(microseconds=1)
+    if timespan in _MINUTES:
+        return last.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    following = last.astimezone(NEW_YORK).date() + timedelta(days=1)
+    return datetime.combine(following, time(), NEW_YORK).astimezone(UTC)
 
 
 def _next(asked: Asked, at: datetime, span: tuple[int, str, str, str], *, descending: bool) -> str:
