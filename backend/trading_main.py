@@ -1,4 +1,4 @@
-"""Trade a strategy on paper: open, manage and close positions, with risk limits and a journal."""
+"""Trade a strategy on paper, or test it on stored data: one engine, one risk gate, one journal."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("--mode", choices=("paper",), default="paper", help="default: paper")
+    add("--mode", choices=("paper", "backtest"), default="paper", help="default: paper")
     add("--ticker", type=request.ticker, default="QQQ", help="underlying (default: QQQ)")
     add("--strategy", default="zero_dte_iron_condor", help="name, or the path of a .py file")
     add("--param", action="append", default=[], metavar="NAME=VALUE", help="of the strategy")
@@ -36,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     add("--clock", type=request.moment, help="where a simulator begins, as 2026-11-20T15:00")
     add("--speed", type=float, help="market seconds a wall second of a simulator")
     add("--seed", type=int, help="of the simulator's generated world")
+    add("--start", type=request.day, help="first day of a backtest, as 2015-12-24")
+    add("--end", type=request.day, help="last day (default: the first)")
+    add("--spread", type=_spread, default=0.02, help="of an underlying in a backtest, USD (0.02)")
+    add("--out", type=Path, metavar="FOLDER", help="of a backtest's report")
     add("--json", action="store_true", help="one JSON object at the end instead of tables")
     return made
 
@@ -56,24 +60,38 @@ def _usd(text: str) -> Decimal:
     return amount
 
 
+def _spread(text: str) -> float:
+    try:
+        spread = float(text)
+    except ValueError:
+        spread = -1.0
+    if not 0 <= spread <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} USD is no spread: give 0 to 100")
+    return spread
+
+
 def command(arguments: argparse.Namespace) -> int:
     """Run the session that the arguments name; return the exit status."""
     from app import trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
     from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
 
-    return trading_command.run_paper(
-        trading_command.TradingAsked(
-            ticker=arguments.ticker,
-            strategy=arguments.strategy,
-            pairs=tuple(arguments.param),
-            parameters=arguments.params,
-            limits=arguments.limits,
-            paper=PaperAsked(arguments.account, arguments.cash),
-            feed=FeedAsked(arguments.source, arguments.clock, arguments.speed, arguments.seed),
-            json=arguments.json,
-        )
+    asked = trading_command.TradingAsked(
+        ticker=arguments.ticker,
+        strategy=arguments.strategy,
+        pairs=tuple(arguments.param),
+        parameters=arguments.params,
+        limits=arguments.limits,
+        paper=PaperAsked(arguments.account, arguments.cash),
+        feed=FeedAsked(arguments.source, arguments.clock, arguments.speed, arguments.seed),
+        backtest=trading_command.BacktestAsked(
+            arguments.start, arguments.end, arguments.spread, arguments.out
+        ),
+        json=arguments.json,
     )
+    if arguments.mode == "backtest":
+        return trading_command.run_backtest_command(asked)
+    return trading_command.run_paper(asked)
 
 
 if __name__ == "__main__":

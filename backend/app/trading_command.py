@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
 
 from app import cli
+from app.backtest import run_backtest
+from app.backtest_events import MINUTE_S, MOST_CONTRACTS, stored_market
+from app.backtest_report import figures, write_report
+from app.limits_file import read_limits
 from app.strategy_catalog import find_strategy, make_strategy, read_parameters
 from app.trading_feed import open_feed
 from app.trading_session import PaperAsked, paper_session
@@ -18,13 +25,38 @@ from app.trading_words import coloured, positions_table
 from app.wiring import open_store, store_place
 from engine.limits import RiskLimits
 from engine.risk import RiskGate
+from models.errors import ConfigError, DataError
 from models.order_terms import OrderStatus
+from utils.market_calendar import sessions
+from utils.paths import state_folder
 
 if TYPE_CHECKING:
+    from datetime import date
     from pathlib import Path
 
+    from app.backtest import BacktestResult
+    from app.backtest_events import StoredMarket
     from app.trading_feed import FeedAsked
     from app.trading_session import TradingSession
+    from ports.strategy import Strategy
+    from utils.market_calendar import Session
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestAsked:
+    """Which stored data a backtest runs on.
+
+    Attributes:
+        start: First day.
+        end: Last day.
+        spread: USD between bid and offer of an underlying, of which bars alone are stored.
+        out: Folder of the report; None for one in the state folder.
+    """
+
+    start: date | None
+    end: date | None
+    spread: float
+    out: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +71,7 @@ class TradingAsked:
         limits: YAML file of risk limits.
         paper: Which paper account.
         feed: Which market.
+        backtest: Which stored data.
         json: One JSON object at the end instead of tables.
     """
 
@@ -49,7 +82,30 @@ class TradingAsked:
     limits: Path | None
     paper: PaperAsked
     feed: FeedAsked
+    backtest: BacktestAsked
     json: bool
+
+    def strategy_made(self) -> Strategy:
+        """Return the strategy with its parameters.
+
+        Raises:
+            ConfigError: There is no such strategy or parameter.
+        """
+        kind = find_strategy(self.strategy)
+        given = read_parameters(kind, self.parameters, self.pairs, symbol=self.ticker)
+        return make_strategy(kind, given)
+
+    def gate(self, speed: float) -> RiskGate:
+        """Return the risk gate.
+
+        Args:
+            speed: Market seconds between two pieces of news that a live feed brings every second.
+
+        Raises:
+            ConfigError: The file of limits cannot be used.
+        """
+        limits = read_limits(self.limits).limits if self.limits else RiskLimits()
+        return RiskGate(limits, speed)
 
 
 def run_paper(asked: TradingAsked) -> int:
@@ -58,16 +114,13 @@ def run_paper(asked: TradingAsked) -> int:
     Raises:
         TradingError: What a person must know.
     """
-    kind = find_strategy(asked.strategy)
-    parameters = read_parameters(kind, asked.parameters, asked.pairs, symbol=asked.ticker)
-    strategy = make_strategy(kind, parameters)
+    strategy = asked.strategy_made()
+    asked.gate(1.0)  # a wrong file is told before anything is started
     console = Console(stderr=asked.json)
     with (
         open_feed(asked.feed) as feed,
         open_store() as store,
-        paper_session(
-            strategy, feed, store, RiskGate(RiskLimits(), feed.speed), asked.paper
-        ) as session,
+        paper_session(strategy, feed, store, asked.gate(feed.speed), asked.paper) as session,
     ):
         console.print(f"{feed.described}: {len(session.symbols)} instruments", soft_wrap=True)
         for note in session.notes:
@@ -78,6 +131,80 @@ def run_paper(asked: TradingAsked) -> int:
         session.finish()
         _show(session, console, as_json=asked.json)
     return cli.OK
+
+
+def run_backtest_command(asked: TradingAsked) -> int:
+    """Run a strategy over stored sessions, and write its report; return the exit status.
+
+    Raises:
+        TradingError: What a person must know.
+    """
+    strategy = asked.strategy_made()
+    gate = asked.gate(MINUTE_S)
+    sessions = _sessions(asked.backtest)
+    console = Console(stderr=asked.json)
+    with open_store() as store:
+        market = stored_market(store, strategy.needs(), sessions, asked.backtest.spread)
+        console.print(
+            f"{len(market.sessions)} of {len(sessions)} sessions are stored ({market.source}, "
+            f"{market.origin})"
+        )
+        running = run_backtest(strategy, market, gate, asked.paper.cash)
+        progress = track(
+            running, "backtest", total=len(market.sessions), console=console, transient=True
+        )
+        result = [result for _, result in progress][-1]
+    folder = asked.backtest.out or _report_folder(result)
+    page = write_report(folder, result, _assumptions(market))
+    _show_backtest(result, page, console, as_json=asked.json)
+    return cli.OK if len(market.sessions) == len(sessions) else cli.PARTIAL
+
+
+def _sessions(asked: BacktestAsked) -> list[Session]:
+    if asked.start is None:
+        raise ConfigError("a backtest needs its days: add --start 2015-12-24 and perhaps --end")
+    end = asked.end or asked.start
+    if end < asked.start:
+        raise ConfigError(f"--start {asked.start} is after --end {end}")
+    try:
+        found = sessions(asked.start, end)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
+    if not found:
+        raise ConfigError(
+            f"the exchange was closed from {asked.start} to {end}: no session to test"
+        )
+    return found
+
+
+def _report_folder(result: BacktestResult) -> Path:
+    names, days = result.engine.names, result.market.sessions
+    name = f"{names.strategy}-{result.ticker}-{days[0].day}-{days[-1].day}"
+    return state_folder("backtests", name)
+
+
+def _assumptions(market: StoredMarket) -> list[str]:
+    return [
+        f"Of the underlying bars are stored: its quotes lie {market.spread:g} USD wide around closes.",
+        "Quotes are those of minutes: limits on their age count minutes as seconds.",
+        f"The {MOST_CONTRACTS} contracts nearest to the money at the opening are replayed.",
+    ]
+
+
+def _show_backtest(result: BacktestResult, page: Path, console: Console, *, as_json: bool) -> None:
+    found = figures(result)
+    if as_json:
+        json.dump({each.name: each.value for each in found} | {"report": str(page)}, sys.stdout)
+        print()
+        return
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for each in found:
+        table.add_row(each.name, Text(each.value, _TONES[each.tone]))
+    console.print(table)
+    console.print(f"report: {page}", soft_wrap=True, style="dim")
+
+
+_TONES = {"good": "green", "bad": "red", "": ""}
 
 
 def _show(session: TradingSession, console: Console, *, as_json: bool) -> None:

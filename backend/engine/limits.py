@@ -44,7 +44,10 @@ class RiskLimits(Model):
     """Share of the natural price, or 0.10 USD if that is more, that a limit may be worse than it."""
 
     max_spread: NotNegative = Decimal("0.5")
-    """Width of the market of a leg as a share of its mid, or 0.10 USD if that is more."""
+    """Width of the market of a leg as a share of its mid ..."""
+
+    max_spread_usd: NotNegative = Decimal("0.25")
+    """... or in USD a share, whichever is more."""
 
     max_age_s: Annotated[float, Field(gt=0)] = 10.0
     """Seconds since the newest quote of an option leg, when it opens."""

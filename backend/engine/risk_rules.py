@@ -138,7 +138,7 @@ def _bad_sides(asked: Question, quote: Quote) -> Denial | None:
     if quote.bid > quote.ask:
         return Denial("quotes", "bid <= ask", f"{quote.bid} > {quote.ask}", f"{symbol} is crossed")
     mid, wide = (quote.bid + quote.ask) / 2, quote.ask - quote.bid
-    most = max(float(asked.limits.max_spread) * mid, float(_TEN_CENTS))
+    most = max(float(asked.limits.max_spread) * mid, float(asked.limits.max_spread_usd))
     if wide > most + 1e-9:
         said = f"the market of {symbol} is {wide:.2f} USD wide, more than {most:.2f}"
         return Denial("spread_width", f"{most:.2f}", f"{wide:.2f}", said)

@@ -1,10 +1,11 @@
 """Sell an iron condor that expires today, and be out of it before the market closes.
 
 What it does: once a session, within the hours given, it sells the put and the call nearest to a
-delta and buys one of each a fixed width farther out, as one package at a credit. The limit begins at
-the middle of the market and concedes step by step up to the natural price; if nobody takes that, it
-gives up. It buys the condor back at a share of the credit, at a multiple of it, or some minutes
-before the close, whatever comes first; nothing is left to expire where the market lets it out.
+delta and buys one of each farther out, within a width, as one package at a credit. The limit
+begins at the middle of the market and concedes step by step up to the natural price; if nobody
+takes that, it rests and tries again. It buys the condor back at a share of the credit, at a multiple
+of it, or some minutes before the close, whatever comes first; nothing sold is left to expire where
+the market lets it out.
 
 Assumptions, plainly: selling premium has small, frequent gains and rare, large losses; nothing here
 says that the gains are larger. The stop is a look at the quotes every few seconds, not a promise: a
@@ -55,7 +56,7 @@ class ZeroDteIronCondorParameters(Parameters):
     """Size of the delta at which put and call are sold."""
 
     width: Annotated[float, Field(gt=0)] = 3.0
-    """USD between the sold and the bought strike."""
+    """USD between the sold and the bought strike, at most: the farthest that has a market."""
 
     enter_after: time = time(10, 0)
     """New York."""
@@ -81,6 +82,9 @@ class ZeroDteIronCondorParameters(Parameters):
     steps: Annotated[int, Field(ge=1)] = 4
     """Steps from the middle of the market to the natural price."""
 
+    rest_minutes: Annotated[float, Field(ge=0)] = 5
+    """Minutes between an order that nobody took and the next one."""
+
 
 class ZeroDteIronCondor(Strategy):
     """One condor a session, opened and closed the same day."""
@@ -96,6 +100,7 @@ class ZeroDteIronCondor(Strategy):
         self._credit = Decimal(0)
         self._day: date | None = None
         self._done = False
+        self._rest_until: datetime | None = None
 
     def needs(self) -> Needs:
         """The underlying, and its contracts that expire today."""
@@ -148,7 +153,8 @@ class ZeroDteIronCondor(Strategy):
         now = self.desk.now
         if not self._set.enter_after <= now.time() < self._set.enter_until:
             return
-        if now >= self._flatten_at():
+        resting = self._rest_until is not None and now < self._rest_until
+        if resting or now >= self._flatten_at():
             return
         legs = self._choose(self.desk.chain(self._set.symbol))
         price = package_price(self.desk, legs) if legs else None
@@ -170,7 +176,7 @@ class ZeroDteIronCondor(Strategy):
         self._steps_gone += 1
         limit = Decimal(0) if price is None else self._conceded(price)
         if late or self._steps_gone > self._set.steps or limit >= 0:
-            self._done = True
+            self._rest_until = self.desk.now + timedelta(minutes=self._set.rest_minutes)
             self.desk.cancel(order.client_order_id)
         elif limit != order.limit_price:
             self.desk.replace(order.client_order_id, limit)
@@ -190,9 +196,8 @@ class ZeroDteIronCondor(Strategy):
         put = _nearest(good & ~chain.is_call, chain.delta, -self._set.short_delta)
         if call is None or put is None:
             return None
-        quoted = (chain.expiration == today) & np.isfinite(chain.ask)
-        far_call = _at(chain, quoted & chain.is_call, chain.strike[call] + self._set.width)
-        far_put = _at(chain, quoted & ~chain.is_call, chain.strike[put] - self._set.width)
+        far_call = _wing(chain, good & chain.is_call, chain.strike[call], self._set.width)
+        far_put = _wing(chain, good & ~chain.is_call, chain.strike[put], -self._set.width)
         if far_call is None or far_put is None or chain.strike[put] > chain.strike[call]:
             return None
         return iron_condor(
@@ -283,7 +288,8 @@ def _nearest(among: NDArray[np.bool_], values: NDArray[np.float64], wanted: floa
     return int(rows[np.argmin(np.abs(values[rows] - wanted))]) if len(rows) else None
 
 
-def _at(chain: ChainView, among: NDArray[np.bool_], strike: float) -> int | None:
-    """Return the row of a strike, or None where it is not listed."""
-    rows = np.flatnonzero(among & (np.abs(chain.strike - strike) < 1e-6))
-    return int(rows[0]) if len(rows) else None
+def _wing(chain: ChainView, among: NDArray[np.bool_], strike: float, width: float) -> int | None:
+    """Return the row farthest out, of those given, within a width of a strike; None without any."""
+    away = (chain.strike - strike) * np.sign(width)
+    rows = np.flatnonzero(among & (away > 0) & (away <= abs(width) + 1e-6))
+    return int(rows[np.argmax(away[rows])]) if len(rows) else None
