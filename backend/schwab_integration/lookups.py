@@ -6,9 +6,10 @@ from typing import Final
 
 from models.journal import Evidence
 from schwab_integration import settlement
+from schwab_integration.fingerprints import Found, ids_within
 from schwab_integration.order_book import OrderBook, Ticket
 from schwab_integration.order_news import time_of
-from schwab_integration.settlement import Found, Judgement, UnderWay
+from schwab_integration.settlement import Candidates, Judgement, UnderWay
 from schwab_integration.trader_replies import ReportedOrder
 
 _LATE_FOR_S: Final = 3600.0
@@ -57,7 +58,7 @@ class Lookups:
     def seen(self, root: ReportedOrder) -> None:
         """A list shows an order that nobody has claimed."""
         now = self._monotonic()
-        for order_id in settlement.ids_within(root):
+        for order_id in ids_within(root):
             self._seen.setdefault(order_id, now)
 
     def reopen(self, now_ns: int) -> None:
@@ -81,7 +82,7 @@ class Lookups:
 
     def judge(
         self, ticket: Ticket, listed: Sequence[ReportedOrder] | None
-    ) -> tuple[Judgement, Found | None, list[Found]]:
+    ) -> tuple[Judgement, Found | None, Candidates]:
         """Say what a list tells of a lost ticket, and when to look next.
 
         Args:
@@ -89,7 +90,7 @@ class Lookups:
             listed: The broker's orders; None where the broker did not answer.
 
         Returns:
-            The judgement, the order if it was found, and all orders that have its terms.
+            The judgement, the order if it was found, and all orders that may be it.
         """
         watch, now = self._watches[ticket.ticket_id], self._monotonic()
         watch.next_look = watch.lost + settlement.next_look_s(now - watch.lost)
@@ -121,11 +122,12 @@ class Lookups:
                     found.append((ticket, one))
         return found
 
-    def _candidates(self, ticket: Ticket, listed: Sequence[ReportedOrder]) -> list[Found]:
+    def _candidates(self, ticket: Ticket, listed: Sequence[ReportedOrder]) -> Candidates:
         sent = self._watches[ticket.ticket_id].sent
         before = {order_id for order_id, seen in self._seen.items() if seen < sent}
         taken = before.union(self._book.owners)
-        return settlement.candidates(self._under_way(ticket), listed, taken)
+        others = [one.shape for one in self._book.open_tickets() if one is not ticket]
+        return settlement.candidates(self._under_way(ticket), listed, taken, others)
 
     def _under_way(self, ticket: Ticket) -> UnderWay:
         watch = self._watches[ticket.ticket_id]

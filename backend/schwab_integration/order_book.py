@@ -28,8 +28,8 @@ from models.journal import (
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus
 from models.trading import Order
+from schwab_integration.fingerprints import Shape, ids_within, shape_of
 from schwab_integration.orders import to_wire
-from schwab_integration.settlement import Shape, ids_within, shape_of
 from schwab_integration.trader_replies import ReportedOrder
 from utils.order_state import OrderState, apply
 

@@ -35,11 +35,12 @@ from models.order_groups import OrderTicket, orders_of
 from models.order_terms import Mode
 from models.trading import Order
 from schwab_integration import settlement
+from schwab_integration.fingerprints import Found, Shape, match, match_legs, shape_of
 from schwab_integration.lookups import Lookups
 from schwab_integration.order_book import OrderBook, Ticket, TicketState
 from schwab_integration.order_news import ns_of, number, rejected, time_of, updates_of
 from schwab_integration.orders import WireOrder, to_wire
-from schwab_integration.settlement import Found, Judgement
+from schwab_integration.settlement import Judgement
 from schwab_integration.trader_replies import PlacedOrder, ReportedOrder
 from utils.clock import Clock, wall_clock
 from utils.shared_limit import SharedRateLimiter
@@ -210,11 +211,12 @@ class OrderDesk:
         Args:
             client_order_id: Of any of its orders.
             order_id: The broker's id of the order (of a group: of the group or its parent), or
-                None: it is not there.
+                None: it is not there. Its price, type, duration and session may be others than
+                were sent; its legs and their directions may not.
 
         Raises:
             OrderRejected: It is settled already, or the named order is another's or has other
-                terms.
+                legs.
             TradingError: The named order cannot be looked at.
         """
         ticket = self._ticket_of(client_order_id)
@@ -223,9 +225,9 @@ class OrderDesk:
                 return self._settle(ticket, Outcome.ABSENT, Evidence.USER)
         reported = self._trader.order(self._account_id, number(order_id))
         with self._changed:
-            found = settlement.match(ticket.ticket, ticket.shape, reported)
+            found = match_legs(ticket.ticket, ticket.shape, reported)
             if found is None or self.book.claimed(reported):
-                why = "has other terms" if found is None else "belongs to another order of ours"
+                why = "has other legs" if found is None else "belongs to another order of ours"
                 raise rejected(f"the order {order_id} {why}: it is not {client_order_id}")
             return self._settle(ticket, Outcome.ACCEPTED, Evidence.USER, found)
 
@@ -270,7 +272,7 @@ class OrderDesk:
         self, ticket: OrderTicket, wire: WireOrder, *, urgent: bool, replaces: str | None
     ) -> Ticket:
         """Write the intent, once the ticket may leave; afterwards it must."""
-        shape = settlement.shape_of(wire)
+        shape = shape_of(wire)
         ticket_id = orders_of(ticket)[0].client_order_id
         waited = 0.0
         while True:
@@ -302,7 +304,7 @@ class OrderDesk:
             message = f"the client order id {used[0]} was used before: give each order its own"
             raise RiskDenied(message, rule="client_order_id", limit="once", value=used[0])
 
-    def _await_twin(self, shape: settlement.Shape) -> None:
+    def _await_twin(self, shape: Shape) -> None:
         """Let no ticket leave beside an equal one that is on its way or unknown."""
         while twins := [t for t in self.book.open_tickets() if t.shape == shape]:
             lost = [twin for twin in twins if twin.ticket_id not in self._in_flight]
@@ -346,7 +348,7 @@ class OrderDesk:
                 raise
         with self._changed:
             if reported is not None and not self.book.claimed(reported):
-                found = settlement.match(ticket.ticket, ticket.shape, reported)
+                found = match(ticket.ticket, ticket.shape, reported)
                 if found is not None:
                     return self._claim(
                         Acknowledged(

@@ -60,6 +60,24 @@ INSTRUCTION_OF: Final[Mapping[tuple[AssetType, Side, PositionEffect], Instructio
 }
 """What a leg does, here and there."""
 
+WITH_LIMIT: Final = frozenset(
+    {
+        OrderType.LIMIT,
+        OrderType.STOP_LIMIT,
+        OrderType.LIMIT_ON_CLOSE,
+        OrderType.NET_DEBIT,
+        OrderType.NET_CREDIT,
+        OrderType.NET_ZERO,
+    }
+)
+"""Types whose `price` is a limit."""
+
+WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+"""Types with a `stopPrice`."""
+
+WITH_TRAIL: Final = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
+"""Types with a `stopPriceOffset`."""
+
 
 class WireInstrument(msgspec.Struct, frozen=True, rename="camel"):
     """What a leg trades, as sent."""

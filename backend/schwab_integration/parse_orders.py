@@ -38,7 +38,13 @@ from models.schwab_order_terms import (
 )
 from models.trading import Leg, Order, Trade, Trail
 from schwab_integration.decoding import Parsed, bad, exact, moment, parsed, parsed_list
-from schwab_integration.orders import INSTRUCTION_OF, SESSION_OF
+from schwab_integration.orders import (
+    INSTRUCTION_OF,
+    SESSION_OF,
+    WITH_LIMIT,
+    WITH_STOP,
+    WITH_TRAIL,
+)
 from schwab_integration.parse_accounts import multiplier_of, symbol_of
 from schwab_integration.trader_replies import ExecutionLeg, OrderLeg, ReportedOrder
 from utils.market_calendar import NEW_YORK
@@ -75,18 +81,6 @@ _ACTION_OF: Final[Mapping[str, tuple[Side, PositionEffect]]] = {
     **{wire: (side, effect) for (_, side, effect), wire in INSTRUCTION_OF.items()},
     Instruction.SELL_SHORT_EXEMPT: (Side.SELL, PositionEffect.OPENING),
 }
-_WITH_LIMIT: Final = frozenset(
-    {
-        OrderType.LIMIT,
-        OrderType.STOP_LIMIT,
-        OrderType.LIMIT_ON_CLOSE,
-        OrderType.NET_DEBIT,
-        OrderType.NET_CREDIT,
-        OrderType.NET_ZERO,
-    }
-)
-_WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-_WITH_TRAIL: Final = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +256,8 @@ def _order(reported: ReportedOrder, owner: Owner) -> Order:
         ),
         hours=_HOURS_OF[_known(_HOURS_OF, reported.session or "NORMAL", "session")],
         limit_price=_limit(reported, order_type),
-        stop_price=_price(reported.stop_price, "stopPrice") if order_type in _WITH_STOP else None,
-        trail=_trail(reported, order_type) if order_type in _WITH_TRAIL else None,
+        stop_price=_price(reported.stop_price, "stopPrice") if order_type in WITH_STOP else None,
+        trail=_trail(reported, order_type) if order_type in WITH_TRAIL else None,
         quantity=units,
         filled_quantity=filled,
         status=status,
@@ -302,7 +296,7 @@ def _action(leg: OrderLeg) -> tuple[Side, PositionEffect]:
 
 
 def _limit(reported: ReportedOrder, order_type: OrderType) -> Decimal | None:
-    if order_type not in _WITH_LIMIT or (
+    if order_type not in WITH_LIMIT or (
         order_type is OrderType.NET_ZERO and reported.price is None
     ):
         return None

@@ -1,16 +1,18 @@
-"""Whether a ticket whose answer was lost stands at the broker: fingerprints and the rule. Pure.
+"""Whether a ticket whose answer was lost stands at the broker: the rule. Pure.
 
-Schwab's orders carry no id of ours. What was sent is found again by its fingerprint (legs with
-instruction and quantity, type, session, duration, prices) among the orders of the account that
-nobody has claimed, entered while it was under way. The rule:
+Schwab's orders carry no id of ours. What was sent is found again by its fingerprint (see
+`fingerprints`) among the orders of the account that nobody has claimed, entered while it was under
+way. The rule:
 
 - One such order: that is it (FOUND).
 - None, in `ABSENT_LISTS` complete lists, the last of them `ABSENT_AFTER_S` after the answer was
   lost: it never arrived (ABSENT). This holds only where the broker has not said that it
-  took the order, and where no equal order was entered at another time, which a wrong clock on
-  either side would explain.
+  took the order, where no equal order was entered at another time, which a wrong clock on
+  either side would explain, and where no order with the same symbols and quantities but other
+  terms was entered while it was under way, which may be ours as somebody changed it.
 - Anything else that is not clear `ASK_AFTER_S` after the loss is a person's to say (ASK): several
-  equal orders, lists that do not come, a taken order that no list shows.
+  equal orders, one that is alike but for its terms, lists that do not come, a taken order that no
+  list shows.
 
 What the rule cannot see: a gateway that holds a request back for longer than `ABSENT_AFTER_S` and
 passes it on afterwards. Such an order is found by later lists, claimed by its ticket and reported.
@@ -29,22 +31,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
-from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
-from models.order_groups import OneCancelsOther, OrderTicket, Trigger
-from models.order_terms import OrderType
-from models.schwab_order_terms import OrderStrategy
-from models.trading import Order
+from models.order_groups import orders_of
 from schwab_integration.decoding import moment
-from schwab_integration.orders import to_wire
+from schwab_integration.fingerprints import alike, ids_within, match, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from schwab_integration.orders import WireOrder
+    from models.order_groups import OrderTicket
+    from schwab_integration.fingerprints import Found, Shape
     from schwab_integration.trader_replies import ReportedOrder
 
 ENTERED_EARLY: Final = timedelta(seconds=5)
@@ -71,57 +69,6 @@ LOOK_AT_S: Final = (0.5, 1.5, 3.0, 5.0, 8.0, 9.0)
 
 LOOK_EVERY_S: Final = 5.0
 
-_PRICED: Final = frozenset(
-    {
-        OrderType.LIMIT,
-        OrderType.STOP_LIMIT,
-        OrderType.LIMIT_ON_CLOSE,
-        OrderType.NET_DEBIT,
-        OrderType.NET_CREDIT,
-        OrderType.NET_ZERO,
-    }
-)
-_STOPPED: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-_TRAILING: Final = frozenset({OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT})
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What two equal orders have in common, in the words of the wire.
-
-    Attributes:
-        legs: Symbol, instruction and quantity of each, sorted.
-        order_type: LIMIT, ...
-        session: NORMAL, ...
-        duration: DAY, ...
-        price: USD without sign; None of types without a limit.
-        stop: USD; None of types without a stop.
-        trail: Offset, unit and basis of a trailing stop.
-    """
-
-    legs: tuple[tuple[str, str, Decimal], ...]
-    order_type: str
-    session: str
-    duration: str
-    price: Decimal | None = None
-    stop: Decimal | None = None
-    trail: tuple[Decimal, str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The fingerprint of an order with all that hangs together with it.
-
-    Attributes:
-        strategy: SINGLE, OCO or TRIGGER.
-        terms: Of its own order; None of OCO, which has none.
-        children: Of OCO sorted, since it has no first.
-    """
-
-    strategy: str
-    terms: Fingerprint | None
-    children: tuple[Shape, ...] = ()
-
 
 class Judgement(StrEnum):
     """What is known of a ticket after a list."""
@@ -130,21 +77,6 @@ class Judgement(StrEnum):
     ABSENT = "absent"
     WAIT = "wait"
     ASK = "ask"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A ticket among the broker's orders.
-
-    Attributes:
-        order_ids: Client order id -> the broker's.
-        group_id: The broker's id of the group itself, where it has one of its own.
-        root: The order as reported, with its children.
-    """
-
-    order_ids: dict[str, str]
-    group_id: str | None
-    root: ReportedOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,113 +102,55 @@ class UnderWay:
     lists: int
 
 
-def shape_of(order: WireOrder | ReportedOrder) -> Shape:
-    """Return the shape of an order as it is sent or as it is reported: equal if it is the same."""
-    children = tuple(shape_of(child) for child in order.child_order_strategies)
-    strategy = str(order.order_strategy_type or OrderStrategy.SINGLE)
-    if strategy == OrderStrategy.OCO:
-        children = tuple(sorted(children, key=repr))
-    legs = order.order_leg_collection
-    return Shape(strategy, fingerprint_of(order) if legs else None, children)
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The listed orders that may be a ticket.
 
+    Attributes:
+        equal: Those with its terms, whenever they were entered.
+        alike: Broker's ids of those with its symbols and quantities but other terms, entered while
+            it was under way.
+    """
 
-def fingerprint_of(order: WireOrder | ReportedOrder) -> Fingerprint:
-    """Return the fingerprint of one order, without its children."""
-    kind = str(order.order_type)
-    legs = sorted(
-        (leg.instrument.symbol or "", str(leg.instruction), _exact(leg.quantity))
-        for leg in order.order_leg_collection
-    )
-    trail = None
-    if kind in _TRAILING:
-        unit, basis = order.stop_price_link_type, order.stop_price_link_basis
-        trail = (_exact(order.stop_price_offset), str(unit), str(basis))
-    return Fingerprint(
-        legs=tuple(legs),
-        order_type=kind,
-        session=str(order.session or "NORMAL"),
-        duration=str(order.duration or "DAY"),
-        price=_exact(order.price) if kind in _PRICED else None,
-        stop=_exact(order.stop_price) if kind in _STOPPED else None,
-        trail=trail,
-    )
+    equal: tuple[Found, ...] = ()
+    alike: tuple[str, ...] = ()
 
-
-def _exact(value: Decimal | str | None) -> Decimal:
-    return abs(Decimal(value or 0)).normalize()
-
-
-def match(ticket: OrderTicket, shape: Shape, reported: ReportedOrder) -> Found | None:
-    """Return the ids of a ticket's orders in a reported order, or None if it is another."""
-    if shape_of(reported) != shape:
-        return None
-    order_ids = _ids(ticket, shape, reported)
-    if order_ids is None:
-        return None
-    root_id = None if reported.order_id is None else str(reported.order_id)
-    group_id = root_id if root_id not in order_ids.values() else None
-    return Found(order_ids, group_id, reported)
-
-
-def _ids(ticket: OrderTicket, shape: Shape, reported: ReportedOrder) -> dict[str, str] | None:
-    """Return client order id -> broker's id of a ticket that has the reported order's shape."""
-    children = reported.child_order_strategies
-    if isinstance(ticket, OneCancelsOther):
-        return _pair(ticket.orders, children)
-    first = ticket.first if isinstance(ticket, Trigger) else ticket
-    if reported.order_id is None:
-        return None
-    own = {first.client_order_id: str(reported.order_id)}
-    if isinstance(ticket, Trigger):
-        then = _ids(ticket.then, shape.children[0], children[0])
-        return None if then is None else own | then
-    return own
-
-
-def _pair(orders: tuple[Order, ...], children: tuple[ReportedOrder, ...]) -> dict[str, str] | None:
-    """Find which of two children is which; of two equal ones the first is the first."""
-    for chosen in permutations(children):
-        if all(_same(order, child) for order, child in zip(orders, chosen, strict=True)):
-            return {
-                order.client_order_id: str(child.order_id)
-                for order, child in zip(orders, chosen, strict=True)
-            }
-    return None
-
-
-def _same(order: Order, child: ReportedOrder) -> bool:
-    return child.order_id is not None and shape_of(to_wire(order)) == shape_of(child)
-
-
-def ids_within(reported: ReportedOrder) -> Iterable[str]:
-    """Yield the broker's ids of an order, its group and its children."""
-    if reported.order_id is not None:
-        yield str(reported.order_id)
-    for child in reported.child_order_strategies:
-        yield from ids_within(child)
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.equal or self.alike)
 
 
 def candidates(
-    under_way: UnderWay, listed: Iterable[ReportedOrder], taken: Collection[str]
-) -> list[Found]:
-    """Return the listed orders that may be a ticket, whenever they were entered.
+    under_way: UnderWay,
+    listed: Iterable[ReportedOrder],
+    taken: Collection[str],
+    others: Collection[Shape] = (),
+) -> Candidates:
+    """Return the listed orders that may be a ticket.
 
     Args:
         under_way: The ticket.
         listed: The broker's orders.
         taken: Ids that are claimed, or were seen before the ticket left.
+        others: Of our other tickets that nobody knows about: what equals them is theirs.
     """
-    found = []
+    equal, similar = [], []
     for reported in listed:
-        if any(order_id in taken for order_id in ids_within(reported)):
+        ids = list(ids_within(reported))
+        if any(order_id in taken for order_id in ids):
             continue
+        shape = shape_of(reported)
         if (matched := match(under_way.ticket, under_way.shape, reported)) is not None:
-            found.append(matched)
-    return found
+            equal.append(matched)
+        elif (
+            alike(under_way.shape, shape) and shape not in others and _in_time(under_way, reported)
+        ):
+            similar.append(ids[0] if ids else "without a number")
+    return Candidates(tuple(equal), tuple(similar))
 
 
 def judge(
-    under_way: UnderWay, found: Collection[Found], own_tags: Collection[str]
+    under_way: UnderWay, found: Candidates, own_tags: Collection[str]
 ) -> tuple[Judgement, Found | None]:
     """Say what is known of a ticket; see the rule above.
 
@@ -285,7 +159,7 @@ def judge(
         found: Its `candidates`.
         own_tags: Tags of orders that are certainly ours; none where Schwab sends none.
     """
-    in_time = [one for one in found if _in_time(under_way, one.root)]
+    in_time = [one for one in found.equal if _in_time(under_way, one.root)]
     likely = [one for one in in_time if _tagged(one, own_tags)]
     if len(likely) == 1 and (len(in_time) == 1 or likely[0].root.tag in own_tags):
         return Judgement.FOUND, likely[0]
@@ -326,20 +200,20 @@ def next_look_s(elapsed_s: float) -> float:
     return elapsed_s + LOOK_EVERY_S
 
 
-def question(ticket: OrderTicket, found: Collection[Found]) -> str:
+def question(ticket: OrderTicket, found: Candidates) -> str:
     """Return what a person is asked about a ticket that no rule settles."""
-    first = ticket
-    while not isinstance(first, Order):
-        first = first.first if isinstance(first, Trigger) else first.orders[0]
-    said = f"whether the order {first.client_order_id} stands at Schwab cannot be told"
-    if len(found) > 1:
-        ids = ", ".join(one.group_id or next(iter(one.order_ids.values())) for one in found)
-        said += f": {len(found)} orders have its terms ({ids})"
-    elif found:
-        one = found[0] if isinstance(found, list) else next(iter(found))
-        only = one.group_id or next(iter(one.order_ids.values()))
-        said += f": the order {only} has its terms, but seems to be entered by somebody else"
+    name = orders_of(ticket)[0].client_order_id
+    equal = [one.group_id or next(iter(one.order_ids.values())) for one in found.equal]
+    said = f"whether the order {name} stands at Schwab cannot be told"
+    if len(equal) > 1:
+        said += f": {len(equal)} orders have its terms ({', '.join(equal)})"
+    elif equal:
+        said += f": the order {equal[0]} has its terms, but seems to be entered by somebody else"
+    if found.alike:
+        has = "the orders {} have" if len(found.alike) > 1 else "the order {} has"
+        named = has.format(", ".join(found.alike))
+        said += f"{';' if equal else ':'} {named} the same symbols and quantities but other terms"
     return (
         f"{said}; look at Schwab's order list, then say which one it is, or that it is none: "
-        f"resolve({first.client_order_id!r}, order id or None)"
+        f"resolve({name!r}, order id or None)"
     )

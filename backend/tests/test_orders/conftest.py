@@ -125,6 +125,7 @@ class Exchange:
         self.patience = 10.0
         self.origin = "?"
         self.tag: str | None = OWN_TAG
+        self.changed: dict[str, str] = {}
         self.clock_ahead = timedelta(0)
         self._next = 1000000000001
 
@@ -195,6 +196,8 @@ class Exchange:
             raise Unavailable("refused", provider="schwab", sent=False)
         if fault == "refused":
             raise OrderRejected("schwab refused: no", reason="no")
+        if fault.startswith("altered"):
+            body |= self.changed
         entry = self._entry(body, self.origin, self.tag)
         if fault == "lost_before":
             self.time.sleep(self.patience)
@@ -206,7 +209,7 @@ class Exchange:
             self.held.append((self.time.now + float(fault.removeprefix("held")), entry))
             raise OrderUnknown("no answer")
         self._book(entry)
-        if fault == "lost_after":
+        if fault in {"lost_after", "altered"}:
             self.time.sleep(self.patience)
             raise OrderUnknown("no answer")
         self.time.sleep(self.answer_takes)

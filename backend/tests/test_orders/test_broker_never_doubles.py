@@ -98,14 +98,14 @@ def test_a_person_may_say_that_it_is_not_there(bench: Any, order: Make) -> None:
 
 
 def test_a_person_cannot_name_an_order_that_does_not_fit(bench: Any, order: Make) -> None:
-    bench.submit(order("x", price="500.30"))
+    bench.submit(order("x", symbol="SPY"))
     bench.submit(order("y"))
     with pytest.raises(OrderUnknown):
         bench.submit(order("a"), "lost_before")
     bench.exchange.lists_fail = True
     bench.wait(10.0)
     bench.exchange.lists_fail = False
-    with pytest.raises(OrderRejected, match="has other terms"):
+    with pytest.raises(OrderRejected, match="has other legs"):
         bench.broker.resolve("a", str(bench.exchange.of("x")[0].number))
     with pytest.raises(OrderRejected, match="belongs to another order"):
         bench.broker.resolve("a", str(bench.exchange.of("y")[0].number))
@@ -154,6 +154,84 @@ def test_what_arrives_after_it_was_said_to_be_absent_is_claimed_and_told(
     bench.broker.cancel(number)
     assert bench.exchange.of("a")[0].status == "CANCELED"
     assert bench.exchange.of("b")[0].status == "WORKING"
+
+
+class TestOtherTerms:
+    """An order with our symbols and quantities but other terms may be ours, changed on the way."""
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"price": "500.11"},
+            {"orderType": "MARKET"},
+            {"duration": "GOOD_TILL_CANCEL"},
+            {"session": "SEAMLESS"},
+        ],
+    )
+    def test_it_is_asked_about_and_may_be_named(
+        self, bench: Any, order: Make, changed: dict[str, str]
+    ) -> None:
+        bench.exchange.changed = changed
+        with pytest.raises(OrderUnknown):
+            bench.submit(order("a"), "altered")
+        (update,) = bench.wait(10.0)
+        assert update.status is OrderStatus.UNKNOWN
+        number = str(bench.exchange.of("a")[0].number)
+        assert f"the order {number} has the same symbols and quantities" in update.reason
+        assert bench.wait(60.0) == []  # however many lists come
+        with pytest.raises(RiskDenied):
+            bench.submit(order("b"))
+        (update,) = bench.broker.resolve("a", number)
+        assert (update.order_id, update.status) == (number, OrderStatus.WORKING)
+        assert bench.broker._desk.book.owners == {number: "a"}
+
+    def test_with_location_as_well(self, bench: Any, order: Make) -> None:
+        bench.exchange.changed = {"price": "500.11"}
+        with pytest.raises(OrderUnknown):
+            bench.submit(order("a"), "altered_told")
+        updates = bench.wait(20.0)
+        assert [update.status for update in updates] == [OrderStatus.UNKNOWN]
+
+    def test_the_other_direction_cannot_be_named(self, bench: Any, order: Make) -> None:
+        with pytest.raises(OrderUnknown):
+            bench.submit(order("a"), "lost_before")
+        sold = {"instruction": "SELL", "quantity": 1, "instrument": {"symbol": "QQQ"}}
+        body = {"orderStrategyType": "SINGLE", "orderType": "MARKET", "orderLegCollection": [sold]}
+        hand = bench.exchange.by_hand(body)
+        (update,) = bench.wait(10.0)
+        assert update.status is OrderStatus.UNKNOWN
+        with pytest.raises(OrderRejected, match="has other legs"):
+            bench.broker.resolve("a", str(hand.number))
+        (update,) = bench.broker.resolve("a", None)
+        assert update.status is OrderStatus.REJECTED
+
+    def test_another_lost_order_of_ours_is_not_asked_about(self, bench: Any, order: Make) -> None:
+        bench.exchange.patience = 0.5
+        with pytest.raises(OrderUnknown):
+            bench.submit(order("a"), "lost_before")
+        with pytest.raises(OrderUnknown):
+            bench.submit(order("b", price="500.20"), "lost_after")
+        updates = bench.wait(10.0)
+        assert {u.client_order_id: u.status for u in updates} == {
+            "a": OrderStatus.REJECTED,
+            "b": OrderStatus.WORKING,
+        }
+
+    def test_a_bracket_whose_price_was_changed_can_be_named(self, bench: Any, order: Make) -> None:
+        closing = {"side": Side.SELL, "effect": PositionEffect.CLOSING}
+        up, down = (order(f"a-{n}", price=f"{n}.00", **closing) for n in (510, 490))
+        bench.exchange.changed = {"price": "500.11"}
+        with pytest.raises(OrderUnknown):
+            bench.submit(
+                Trigger(first=order("a"), then=OneCancelsOther(orders=(up, down))), "altered"
+            )
+        (entry,) = bench.exchange.of("a")
+        entry.children[0].children.reverse()
+        bench.wait(10.0)
+        bench.broker.resolve("a", str(entry.number))
+        for child in entry.children[0].children:
+            name = "a-510" if child.body["price"] == "510.00" else "a-490"
+            assert bench.broker._desk.book.owners[str(child.number)] == name
 
 
 class TestOrdersByHand:
@@ -301,8 +379,10 @@ class TestGroups:
         bench.broker._desk.book.owners.clear()  # as if the bracket were somebody else's
         with pytest.raises(OrderUnknown):
             bench.submit(order("b"), "lost_before")
-        (update,) = bench.wait(9.0)
-        assert update.status is OrderStatus.REJECTED
+        (update,) = bench.wait(10.0)
+        assert update.status is OrderStatus.UNKNOWN
+        assert "same symbols and quantities but other terms" in update.reason
+        assert bench.broker._desk.book.owners == {}
 
 
 class TestReplace:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models.order_groups import OneCancelsOther, Trigger
 from models.order_terms import Mode, OrderType, PositionEffect, Side, TimeInForce, TradingHours
 from models.trading import Leg, Order, Trail, TrailBasis, TrailUnit
+from schwab_integration.fingerprints import match, match_legs, shape_of
 from schwab_integration.orders import to_json, to_wire
 from schwab_integration.parse_orders import parse_order
 from schwab_integration.settlement import (
@@ -19,9 +20,8 @@ from schwab_integration.settlement import (
     UnderWay,
     candidates,
     judge,
-    match,
     next_look_s,
-    shape_of,
+    question,
 )
 from schwab_integration.trader_replies import ReportedOrder
 
@@ -126,29 +126,54 @@ def under_way(order: Order, elapsed: float, lists: int, *, accepted: bool = Fals
     return UnderWay(order, shape, AT, AT + timedelta(seconds=10), elapsed, accepted, lists)
 
 
-@settings(max_examples=300, deadline=None)
+ALTERED = [None, "price", "order_type", "duration", "session"]
+"""Which term a broker, or a person, has changed."""
+
+
+def altered(order: Order, term: str | None, **told: Any) -> ReportedOrder:
+    """Return a limit order as listed, one of its terms changed."""
+    changed: dict[str, Any] = {
+        "price": {"price": Decimal("500.11")},
+        "order_type": {"order_type": "MARKET", "price": None},
+        "duration": {"duration": "GOOD_TILL_CANCEL"},
+        "session": {"session": "SEAMLESS"},
+    }.get(term or "", {})
+    start = told.pop("start", 100)
+    return msgspec.structs.replace(reported(order, start=start), **changed, **told)
+
+
+@settings(max_examples=400, deadline=None)
 @given(
     st.floats(0, 60),
     st.integers(0, 10),
     st.booleans(),
-    st.lists(st.tuples(st.integers(-60, 120), st.sampled_from([None, "own", "other"])), max_size=3),
+    st.lists(
+        st.tuples(
+            st.integers(-60, 120),
+            st.sampled_from([None, "own", "other"]),
+            st.sampled_from(ALTERED),
+        ),
+        max_size=3,
+    ),
     st.booleans(),
 )
 def test_the_rule(
     elapsed: float,
     lists: int,
     accepted: bool,
-    listed: list[tuple[int, str | None]],
+    listed: list[tuple[int, str | None, str | None]],
     tags_known: bool,
 ) -> None:
     order = _order()
     entries = [
-        msgspec.structs.replace(
-            reported(order, start=100 * n),
+        altered(
+            order,
+            term,
+            start=100 * n,
             entered_time=(AT + timedelta(seconds=after)).isoformat(),
             tag=tag,
         )
-        for n, (after, tag) in enumerate(listed, 1)
+        for n, (after, tag, term) in enumerate(listed, 1)
     ]
     way = under_way(order, elapsed, lists, accepted=accepted)
     found = candidates(way, entries, set())
@@ -156,18 +181,48 @@ def test_the_rule(
     assert (one is not None) == (judgement is Judgement.FOUND)
     if judgement is Judgement.ABSENT:  # never on a doubt
         assert not accepted
-        assert not entries
+        assert not [after for after, _, term in listed if term is None or -5 <= after <= 40]
         assert lists >= ABSENT_LISTS
         assert elapsed >= ABSENT_AFTER_S
     if judgement is Judgement.WAIT:
         assert elapsed < ASK_AFTER_S
+    if judgement is Judgement.ASK:
+        named = question(order, found)
+        assert all(one in named for one in found.alike)
     if one is not None:
-        after, tag = listed[entries.index(one.root)]
+        after, tag, term = listed[entries.index(one.root)]
+        assert term is None
         assert -5 <= after <= 40
         assert not tags_known or tag != "other"
-    in_time = [tag for after, tag in listed if -5 <= after <= 40]
+    in_time = [tag for after, tag, term in listed if -5 <= after <= 40 and term is None]
     if len(in_time) == 1 and not (tags_known and in_time[0] == "other"):
         assert judgement is Judgement.FOUND
+    changed = [term for after, _, term in listed if -5 <= after <= 40 and term is not None]
+    if changed and not in_time and elapsed >= ASK_AFTER_S:
+        assert judgement is Judgement.ASK
+
+
+@settings(max_examples=150, deadline=None)
+@given(some, some, st.booleans())
+def test_a_person_may_name_what_has_its_legs(one: Any, other: Any, turned: bool) -> None:
+    shape = shape_of(to_wire(one))
+    same = match_legs(one, shape, reported(one, turned=turned))
+    exact = match(one, shape, reported(one, turned=turned))
+    assert same is not None
+    assert exact is not None
+    assert same.order_ids == exact.order_ids
+    found = match_legs(one, shape, reported(other))
+    assert found is not None or match(one, shape, reported(other)) is None
+    if found is not None:
+        assert len(set(found.order_ids.values())) == len(found.order_ids)
+
+
+def test_what_equals_another_ticket_of_ours_is_no_doubt() -> None:
+    order = _order()
+    entry = altered(order, "price")
+    way = under_way(order, 20.0, ABSENT_LISTS)
+    assert candidates(way, [entry], set()).alike == ("100",)
+    assert not candidates(way, [entry], set(), [shape_of(entry)])
 
 
 def test_claimed_orders_are_no_candidates() -> None:

@@ -35,6 +35,7 @@ FAULTS = {
     "lost_before": 0.02,
     "held3": 0.005,
     "held6": 0.005,
+    "altered": 0.005,
     "no_location": 0.01,
     "wrong_location": 0.01,
     "refused": 0.005,
@@ -138,6 +139,9 @@ class Trader:
         ticket = terms(random.Random(self.seeds[want]), name, self.bench.time.clock())
         exchange = self.bench.exchange
         exchange.list_lag = self.chance.choice([0.0, 0.0, 0.4, 1.5])
+        exchange.changed = self.chance.choice(
+            [{"price": "700.00"}, {"duration": "GOOD_TILL_CANCEL"}, {"session": "SEAMLESS"}]
+        )
         (fault,) = self.chance.choices([*FAULTS, ""], [*FAULTS.values(), 1 - sum(FAULTS.values())])
         self.tries[want] += 1
         try:
@@ -149,7 +153,9 @@ class Trader:
         except OrderUnknown:
             pass
         if exchange.book and self.chance.random() < 0.02:
-            exchange.by_hand(exchange.book[-1])
+            hand = exchange.book[-1].body
+            other = {} if self.chance.random() < 0.7 or "price" not in hand else {"price": "1.00"}
+            exchange.by_hand({**hand, **other})
 
     def answer(self, want: int) -> None:
         """Look into the exchange's books and say which order it is, or that it is none."""
