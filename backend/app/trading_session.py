@@ -15,6 +15,7 @@ from engine.core import Engine
 from engine.desk import Names
 from engine.reconciliation import Told, reconcile
 from models.errors import ConfigError, StoreError
+from models.events import Heartbeat
 from models.order_terms import Mode
 from utils.clock import to_ns, to_time
 from utils.market_calendar import NEW_YORK
@@ -155,6 +156,7 @@ def _take_up(engine: Engine, books: Books) -> list[str]:
         StoreError: They differ in a way that nobody can explain.
     """
     engine.resume(books.decisions())
+    engine.hear(engine.broker.observe(Heartbeat(time_ns=engine.market.now_ns)))
     since = to_time(engine.market.now_ns) - _LONG_AGO
     broker = engine.broker
     told = Told(broker.orders(since), broker.fills(since), broker.positions(), whole=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from models.decisions import Decision
+    from models.events import Settlement
     from models.trading import Order, Position
 
 _GOOD, _BAD, _DIM = "green", "red", "dim"
@@ -65,7 +66,16 @@ def decision_words(decision: Decision) -> Text | None:
         return Text(f"cancel {decision.client_order_id} for {decision.by}", _DIM)
     if isinstance(decision, Intended):
         return None
-    return _heard(decision)
+    return _heard(decision) if isinstance(decision, Heard) else _ended(decision.settlement)
+
+
+def _ended(ended: Settlement) -> Text:
+    what = f"{ended.quantity.normalize():+f} {instrument(ended.symbol)} {ended.outcome}"
+    if ended.shares:
+        what += f": {ended.shares.normalize():+f} shares"
+    elif ended.cash:
+        what += f": {money(ended.cash * ended.quantity)} USD"
+    return Text(what, _GOOD if ended.outcome == "worthless" else "yellow")
 
 
 def _heard(decision: Heard) -> Text | None:

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter
 from engine.desk import EngineDesk, Names
 from engine.market import Market
 from engine.order_book import OrderBook
-from models.decisions import CancelAsked, Denied, Heard, Intended, Signalled
+from models.decisions import CancelAsked, Denied, Ended, Heard, Intended, Signalled
 from models.errors import OrderRejected, OrderUnknown, RiskDenied
-from models.events import Bar, OrderUpdate, Quote, TradeTick
+from models.events import Bar, OrderUpdate, Quote, Settlement, TradeTick
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus
 from ports.strategy import Strategy
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from engine.desk import Wish
     from models.decisions import Decision
-    from models.events import Event
+    from models.events import Event, News
     from ports.broker import Broker
 
 _tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
@@ -116,8 +116,10 @@ class Engine:
             elif isinstance(decision, Heard) and (news := self.book.apply(decision.update)):
                 for fill in news[1]:
                     self.portfolio.book(fill)
+            elif isinstance(decision, Ended):
+                self.portfolio.settle(decision.settlement)
 
-    def hear(self, updates: Sequence[OrderUpdate]) -> None:
+    def hear(self, updates: Sequence[News]) -> None:
         """Book news that came beside the events: of a reconciliation, before `start`."""
         for update in updates:
             self._note(update)
@@ -175,7 +177,7 @@ class Engine:
             if time_ns >= self._desk.due_ns:
                 self._call_timers(time_ns)
             self.market.now_ns = time_ns
-        if isinstance(event, OrderUpdate):
+        if isinstance(event, OrderUpdate | Settlement):
             self._book([event])
             return
         if updates := self.broker.observe(event):
@@ -299,15 +301,19 @@ class Engine:
             for order in orders_of(ticket)
         ]
 
-    def _book(self, updates: Sequence[OrderUpdate]) -> None:
-        """Book news of orders; the strategy hears each that tells something new."""
+    def _book(self, updates: Sequence[News]) -> None:
+        """Book news; the strategy hears each that tells something new."""
         for update in updates:
             told = self._note(update)
-            if told is not None:
+            if isinstance(told, OrderUpdate):
                 self.strategy.on_update(told)
+            elif told is not None:
+                self.strategy.on_settlement(told)
 
-    def _note(self, update: OrderUpdate) -> OrderUpdate | None:
+    def _note(self, update: News) -> News | None:
         """Book one piece of news, and return what is new of it, or None."""
+        if isinstance(update, Settlement):
+            return self._end(update)
         news = self.book.apply(update)
         if news is None:
             return None
@@ -317,3 +323,10 @@ class Engine:
         told = msgspec.structs.replace(update, client_order_id=name, fills=fills)
         self._record(Heard(event=self.number, at_ns=self.market.now_ns, update=told))
         return told
+
+    def _end(self, settlement: Settlement) -> Settlement | None:
+        """Book what became of options; those that others hold are not ours to book."""
+        if not self.portfolio.settle(settlement):
+            return None
+        self._record(Ended(event=self.number, at_ns=self.market.now_ns, settlement=settlement))
+        return settlement

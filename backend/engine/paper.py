@@ -7,17 +7,18 @@ events therefore give equal updates.
 from __future__ import annotations
 
 from collections import deque
+from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
 from engine.account import PaperAccount
-from models.events import Bar, OrderUpdate, Quote
+from models.events import Bar, OrderUpdate, Quote, Settlement
 from utils.clock import to_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from models.events import Event
+    from models.events import Event, News
     from models.order_groups import OrderTicket
     from models.trading import Balances, Order, OrderPreview, Position, Trade
 
@@ -37,6 +38,7 @@ class PaperBroker:
         self.account = account
         self._clock = clock
         self._listeners: list[Listener] = []
+        self._settlements_told = 0
 
     @property
     def account_id(self) -> str:
@@ -71,15 +73,36 @@ class PaperBroker:
         """Return what would become of a ticket, which is not placed."""
         return self.account.preview(ticket, self._now_ns())
 
-    def observe(self, event: Event) -> list[OrderUpdate]:
+    def observe(self, event: Event) -> Sequence[News]:
         """Let the venue see the market: quotes fill, other events let time pass."""
         if type(event) is Quote:
-            return self._tell(self.account.on_quote(event))
-        if isinstance(event, OrderUpdate):
-            return []
-        # A bar is known when it ends: its start says nothing of now.
-        at_ns = event.time_ns + (event.interval_s * 1_000_000_000 if isinstance(event, Bar) else 0)
-        return self._tell(self.account.on_time(at_ns))
+            updates = self._tell(self.account.on_quote(event))
+        elif isinstance(event, OrderUpdate | Settlement):
+            return ()
+        else:
+            # A bar is known when it ends: its start says nothing of now.
+            ends_ns = event.interval_s * 1_000_000_000 if isinstance(event, Bar) else 0
+            updates = self._tell(self.account.on_time(event.time_ns + ends_ns))
+        if len(self.account.state.expired) > self._settlements_told:
+            return [*updates, *self._settlements()]
+        return updates
+
+    def _settlements(self) -> list[Settlement]:
+        """Return what became of options since the last time."""
+        ended = self.account.state.expired
+        first, self._settlements_told = self._settlements_told, len(ended)
+        return [
+            Settlement(
+                settlement_id=f"{self.account_id}-{number}",
+                symbol=each.symbol,
+                quantity=Decimal(each.quantity),
+                outcome=each.outcome,
+                cash=each.cash / each.quantity if each.outcome == "cash" else Decimal(0),
+                shares=Decimal(each.shares),
+                time_ns=each.time_ns,
+            )
+            for number, each in enumerate(ended[first:], first + 1)
+        ]
 
     def orders(self, since: datetime) -> Sequence[Order]:
         """Return the orders entered since then, each in its newest state, oldest first."""

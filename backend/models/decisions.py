@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from models.events import OrderUpdate  # noqa: TC001 - msgspec reads it at run time
+from models.events import OrderUpdate, Settlement  # noqa: TC001 - msgspec reads them at run time
 from models.order_terms import SignalAction  # noqa: TC001 - the same
 
 
@@ -107,5 +107,19 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True, tag="heard", gc=False):
     update: OrderUpdate
 
 
-Decision: TypeAlias = Signalled | Denied | Intended | CancelAsked | Heard
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
+    """Options that were held came to their end, as it was booked.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        settlement: What became of them.
+    """
+
+    event: int
+    at_ns: int
+    settlement: Settlement
+
+
+Decision: TypeAlias = Signalled | Denied | Intended | CancelAsked | Heard | Ended
 """What a decision journal holds."""

@@ -128,6 +128,29 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     reason: str = ""
 
 
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, tag="settlement"):
+    """What became of options that were held: expired, paid in cash, exercised or assigned.
+
+    Attributes:
+        settlement_id: Unique: who books settlements books each once.
+        symbol: OCC symbol.
+        quantity: Contracts that were held, short negative.
+        outcome: worthless, cash, exercised or assigned.
+        cash: USD a contract that is paid to whoever is long; 0 unless the outcome is cash.
+        shares: Of the underlying that were delivered to the account, negative from it; at the
+            strike.
+        time_ns: UTC.
+    """
+
+    settlement_id: str
+    symbol: str
+    quantity: Decimal
+    outcome: str
+    time_ns: int
+    cash: Decimal = _ZERO
+    shares: Decimal = _ZERO
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="heartbeat"):
     """A stream lives, though nothing happened.
 
@@ -213,7 +236,10 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True, tag="screen"):
 MarketEvent: TypeAlias = Quote | TradeTick | Bar | Heartbeat
 """What the market tells."""
 
-Event: TypeAlias = MarketEvent | OrderUpdate
+News: TypeAlias = OrderUpdate | Settlement
+"""What a broker tells of an account."""
+
+Event: TypeAlias = MarketEvent | News
 """What the engine's loop eats."""
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from models import tables
 from models.decisions import CancelAsked, Denied, Heard, Intended, Signalled
+from models.options import OptionContract
 from models.order_terms import Side
 from models.symbols import OCC_LENGTH
 from models.trading import underlying_of
@@ -18,12 +20,13 @@ from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from decimal import Decimal
 
     from models.decisions import Decision
+    from models.events import Settlement
     from models.order_terms import Mode
     from models.tables import Frame, Table
     from models.trading import Balances, Order, Position
+_HUNDRED = Decimal(100)
 
 
 def _frame(table: Table, rows: Sequence[Mapping[str, Any]]) -> Frame:
@@ -85,8 +88,10 @@ class TradeRows:
         elif isinstance(decision, CancelAsked):
             detail = {"by": decision.by}
             self._event(decision.client_order_id, decision.at_ns, "cancel", detail)
-        else:
+        elif isinstance(decision, Heard):
             self._heard(decision)
+        else:
+            self._ended(decision.settlement)
 
     def waiting(self) -> dict[str, Frame]:
         """Return the rows that are not written yet, by table."""
@@ -131,24 +136,44 @@ class TradeRows:
             detail["reason"] = update.reason
         self._event(name, decision.at_ns, update.status.value.lower(), detail)
         for fill in update.fills:
-            ts = to_time(fill.time_ns)
-            self._trades.append(
-                {
-                    "execution_id": fill.execution_id,
-                    "client_order_id": name,
-                    "order_id": update.order_id,
-                    "account_id": self._account_id,
-                    "mode": self._mode,
-                    "symbol": fill.symbol,
-                    "underlying": underlying_of(fill.symbol),
-                    "session": ts.astimezone(NEW_YORK).date(),
-                    "ts": ts,
-                    "signed_quantity": fill.quantity if fill.side is Side.BUY else -fill.quantity,
-                    "price": fill.price,
-                    "multiplier": 100 if len(fill.symbol) == OCC_LENGTH else 1,
-                    "fees": fill.fees,
-                }
-            )
+            row = self._trade(fill.execution_id, fill.symbol, fill.time_ns)
+            row |= {
+                "client_order_id": name,
+                "order_id": update.order_id,
+                "signed_quantity": fill.quantity if fill.side is Side.BUY else -fill.quantity,
+                "price": fill.price,
+                "fees": fill.fees,
+            }
+            self._trades.append(row)
+
+    def _ended(self, ended: Settlement) -> None:
+        """Take the end of options as trades: out of the contracts, into the shares if there are."""
+        name = f"expiration-{ended.settlement_id}"
+        contract = OptionContract.from_occ(ended.symbol)
+        option = self._trade(f"{name}-option", ended.symbol, ended.time_ns) | {
+            "signed_quantity": -ended.quantity,
+            "price": ended.cash / _HUNDRED,
+        }
+        self._trades.append(option | {"client_order_id": name, "order_id": None, "fees": 0})
+        if ended.shares:
+            shares = self._trade(f"{name}-shares", contract.underlying, ended.time_ns) | {
+                "signed_quantity": ended.shares,
+                "price": contract.strike,
+            }
+            self._trades.append(shares | {"client_order_id": name, "order_id": None, "fees": 0})
+
+    def _trade(self, execution_id: str, symbol: str, time_ns: int) -> dict[str, Any]:
+        ts = to_time(time_ns)
+        return {
+            "execution_id": execution_id,
+            "account_id": self._account_id,
+            "mode": self._mode,
+            "symbol": symbol,
+            "underlying": underlying_of(symbol),
+            "session": ts.astimezone(NEW_YORK).date(),
+            "ts": ts,
+            "multiplier": _HUNDRED if len(symbol) == OCC_LENGTH else Decimal(1),
+        }
 
 
 def _text(value: Decimal | None) -> str | None:

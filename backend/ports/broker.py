@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from models.events import Event, OrderUpdate
+from models.events import Event, News, OrderUpdate
 from models.order_groups import OrderTicket
 from models.trading import Balances, Order, OrderPreview, Position, Trade
 
@@ -41,7 +41,7 @@ class Broker(Protocol):
         """Return what the broker would make of an order, which is not placed."""
         ...
 
-    def observe(self, event: Event) -> list[OrderUpdate]:
+    def observe(self, event: Event) -> Sequence[News]:
         """Let a simulated venue see the market; a real broker returns nothing."""
         ...
 

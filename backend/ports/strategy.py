@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from models.events import Bar, OrderUpdate, Quote, TradeTick
+    from models.events import Bar, OrderUpdate, Quote, Settlement, TradeTick
     from models.order_groups import OrderTicket
     from models.order_terms import Mode
     from models.trading import Leg, Order, Position
@@ -211,6 +211,9 @@ class Strategy:
 
     def on_update(self, update: OrderUpdate) -> None:
         """Hear of one of its orders."""
+
+    def on_settlement(self, settlement: Settlement) -> None:
+        """Options that it held have expired, or were exercised or assigned."""
 
     def stop(self) -> None:
         """End: the last event has come. Orders asked for here leave no more."""

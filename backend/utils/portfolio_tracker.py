@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from models.options import OptionContract
 from models.order_terms import Side
 from models.symbols import OCC_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from models.events import Fill
+    from models.events import Fill, Settlement
 
 _ZERO = Decimal(0)
+_ONE = Decimal(1)
+_HUNDRED = Decimal(100)
 
 
 @dataclass(slots=True)
@@ -88,37 +91,53 @@ class PortfolioTracker:
         if fill.execution_id in self._booked:
             return False
         self._booked.add(fill.execution_id)
-        holding = self.holdings.get(fill.symbol)
-        if holding is None:
-            usual = Decimal(100 if len(fill.symbol) == OCC_LENGTH else 1)
-            holding = self.holdings[fill.symbol] = Holding(fill.symbol, multiplier or usual)
+        usual = _HUNDRED if len(fill.symbol) == OCC_LENGTH else _ONE
+        holding = self._holding(fill.symbol, multiplier or usual)
         signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
         self.cash_flow -= signed * fill.price * holding.multiplier + fill.fees
         holding.fees += fill.fees
-        left, fees = self._close(holding, signed, fill)
-        if left:
-            holding.lots.append(Lot(left, fill.price, fees, fill.time_ns, fill.execution_id))
-        holding.quantity += signed
+        _add(holding, Lot(signed, fill.price, fill.fees, fill.time_ns, fill.execution_id))
         return True
 
-    def _close(self, holding: Holding, signed: Decimal, fill: Fill) -> tuple[Decimal, Decimal]:
-        """Take what a fill closes off the oldest lots; return what is left of it and its fees."""
-        left, fees = signed, fill.fees
-        while left and holding.lots and holding.lots[0].quantity * left < 0:
-            lot = holding.lots[0]
-            closed = min(abs(left), abs(lot.quantity))
-            part = closed if lot.quantity > 0 else -closed
-            lot_fees = lot.fees * closed / abs(lot.quantity)
-            own_fees = fees * closed / abs(left)
-            gained = part * (fill.price - lot.price) * holding.multiplier
-            holding.realized_pnl += gained - lot_fees - own_fees
-            lot.quantity -= part
-            lot.fees -= lot_fees
-            fees -= own_fees
-            left += part
-            if not lot.quantity:
-                holding.lots.popleft()
-        return left, fees
+    def settle(self, settlement: Settlement) -> bool:
+        """Book what became of options that are held, and return whether it was news.
+
+        What expires worthless or is paid in cash is realised. Shares that are delivered carry the
+        option's price in their own: at the strike plus what a call cost or brought, less that of a
+        put, so that nothing is realised before they are sold (IRS publication 550, "Exercising
+        options").
+        """
+        holding = self.holdings.get(settlement.symbol)
+        if settlement.settlement_id in self._booked or holding is None or not holding.quantity:
+            return False
+        self._booked.add(settlement.settlement_id)
+        if not settlement.shares:
+            price = settlement.cash / holding.multiplier
+            self.cash_flow += holding.quantity * settlement.cash
+            at = settlement.time_ns, settlement.settlement_id
+            _add(holding, Lot(-holding.quantity, price, _ZERO, *at))
+            return True
+        self._deliver(holding, settlement)
+        return True
+
+    def _deliver(self, holding: Holding, settlement: Settlement) -> None:
+        contract = OptionContract.from_occ(holding.symbol)
+        shares = self._holding(contract.underlying, _ONE)
+        way = 1 if contract.right == "C" else -1
+        while holding.lots:
+            lot = holding.lots.popleft()
+            units = lot.quantity * holding.multiplier * way
+            self.cash_flow -= units * contract.strike
+            price = contract.strike + way * lot.price
+            name = f"{settlement.settlement_id}-{lot.execution_id}"
+            _add(shares, Lot(units, price, lot.fees, settlement.time_ns, name))
+        holding.quantity = _ZERO
+
+    def _holding(self, symbol: str, multiplier: Decimal) -> Holding:
+        holding = self.holdings.get(symbol)
+        if holding is None:
+            holding = self.holdings[symbol] = Holding(symbol, multiplier)
+        return holding
 
     def quantity(self, symbol: str) -> Decimal:
         """Return the units held, short negative."""
@@ -143,3 +162,24 @@ class PortfolioTracker:
                 for lot in holding.lots:
                     total += lot.quantity * (mark - lot.price) * holding.multiplier
         return total
+
+
+def _add(holding: Holding, lot: Lot) -> None:
+    """Add units to a holding: they close the oldest lots of the other side first."""
+    holding.quantity += lot.quantity
+    while lot.quantity and holding.lots and holding.lots[0].quantity * lot.quantity < 0:
+        oldest = holding.lots[0]
+        closed = min(abs(lot.quantity), abs(oldest.quantity))
+        part = closed if oldest.quantity > 0 else -closed
+        oldest_fees = oldest.fees * closed / abs(oldest.quantity)
+        own_fees = lot.fees * closed / abs(lot.quantity)
+        gained = part * (lot.price - oldest.price) * holding.multiplier
+        holding.realized_pnl += gained - oldest_fees - own_fees
+        oldest.quantity -= part
+        oldest.fees -= oldest_fees
+        lot.fees -= own_fees
+        lot.quantity += part
+        if not oldest.quantity:
+            holding.lots.popleft()
+    if lot.quantity:
+        holding.lots.append(lot)
