@@ -20,6 +20,8 @@ Size: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e15)]
 Lot: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=2**31 - 1)]
 Milliseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000)]
 Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=9_000_000_000_000_000_000)]
+Dollars: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Shares: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Sequence: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
@@ -210,8 +212,8 @@ class Split(msgspec.Struct, frozen=True):
 
     ticker: str
     execution_date: date
-    split_from: float
-    split_to: float
+    split_from: Shares
+    split_to: Shares
     id: str | None = None
 
 
@@ -220,7 +222,7 @@ class Dividend(msgspec.Struct, frozen=True):
 
     ticker: str
     ex_dividend_date: date
-    cash_amount: float
+    cash_amount: Dollars
     currency: str | None = None
     declaration_date: date | None = None
     pay_date: date | None = None

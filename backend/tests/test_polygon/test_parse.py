@@ -89,6 +89,14 @@ def test_each_example_is_read_or_of_a_service_that_is_not_asked() -> None:
     assert len(KNOWN) > 40
 
 
+def test_the_envelopes_of_what_is_not_asked_are_read_too() -> None:
+    others = [(path, body) for path, body in examples() if kind_of(path) is None]
+    assert len(others) > 40
+    for path, body in others:
+        kind: Any = dict[str, Any] if isinstance(body, dict) else list[Any]
+        assert parse.parse_reply(json.dumps(body).encode(), kind, path) == body
+
+
 @pytest.mark.parametrize(("path", "body"), KNOWN, ids=[path for path, _ in KNOWN])
 def test_published_replies_parse(path: str, body: Any) -> None:
     found = read(path, json.dumps(body).encode())
