@@ -25,6 +25,7 @@ PEERS = (
     "scipy",
     "mpmath",
     "schwab-py",
+    "massive",
 )
 
 
