@@ -13,15 +13,18 @@ import struct
 import threading
 import zlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
-from utils.market_calendar import NEW_YORK, is_session, sessions
+from simulator.faults import FaultKind
+from simulator.s3_faults import wrong_now, wrong_text
+from utils.market_calendar import NEW_YORK, is_session, previous_session, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from simulator.faults import Fault, Faults
     from simulator.s3_content import Content
 
 PUBLISHED_AT: Final = time(11)
@@ -102,6 +105,7 @@ class Entry:
         modified: When it appeared, UTC.
         size: Bytes.
         etag: With its quotation marks.
+        wrong: What is wrong with it on demand.
     """
 
     key: str
@@ -110,6 +114,7 @@ class Entry:
     modified: datetime
     size: int
     etag: str
+    wrong: Fault | None = field(default=None, compare=False)
 
 
 class Bucket:
@@ -119,10 +124,14 @@ class Bucket:
         content: Makes the text.
         clock: Market time.
         seed: Of the world; another one gives other ETags.
+        faults: Which files are wrong; those have another ETag.
     """
 
-    def __init__(self, content: Content, clock: Callable[[], datetime], seed: int) -> None:
+    def __init__(
+        self, content: Content, clock: Callable[[], datetime], seed: int, faults: Faults
+    ) -> None:
         self._content, self.clock, self._seed = content, clock, seed
+        self._faults = faults
         self._days: OrderedDict[date, dict[str, str]] = OrderedDict()
         self._bodies: OrderedDict[Entry, bytes] = OrderedDict()
         self._lock = threading.Lock()
@@ -160,8 +169,10 @@ class Bucket:
         if known is not None:
             return known
         base = entry.key.rsplit("/", 3)[0]
-        text = self._files(entry.day)[base]
-        if entry.edition == 1 and self._is_replaced(entry.key) and text.count("\n") > 1:
+        text = self._files(self._told_of(entry))[base]
+        if entry.wrong is not None:
+            text = wrong_text(text, entry.wrong)
+        elif entry.edition == 1 and self._is_replaced(entry.key) and text.count("\n") > 1:
             text = text[: text.rfind("\n", 0, -1) + 1]
         body = padded(text.encode(), entry.size)
         with self._lock:
@@ -169,6 +180,14 @@ class Bucket:
             while len(self._bodies) > _KEPT_BODIES:
                 self._bodies.popitem(last=False)
         return body
+
+    def _told_of(self, entry: Entry) -> date:
+        """Return the session whose rows a file has: its own, or on demand the one before."""
+        if entry.wrong is None or entry.wrong.fault is not FaultKind.STALE:
+            return entry.day
+        if self._own_days is None:
+            return previous_session(entry.day).day
+        return max((day for day in self._own_days if day < entry.day), default=entry.day)
 
     def _files(self, day: date) -> dict[str, str]:
         with self._lock:
@@ -201,15 +220,17 @@ class Bucket:
             return None
         replaced = self._is_replaced(key) and now >= published + REPLACED_AFTER
         edition = 2 if replaced else 1
-        draw = self._draw(key, edition)
+        wrong = wrong_now(self._faults, key)
+        spelled = f"{edition}" if wrong is None else f"{edition}:{wrong.fault}:{wrong.by}"
+        draw = self._draw(key, spelled)
         size = self._sizes[base.rpartition("/")[2]] + draw[0] * 16
         modified = published + (REPLACED_AFTER if replaced else timedelta(0))
-        return Entry(key, day, edition, modified, size, f'"{draw.hex()[:32]}"')
+        return Entry(key, day, edition, modified, size, f'"{draw.hex()[:32]}"', wrong)
 
     def _is_replaced(self, key: str) -> bool:
-        return self._draw(key, 0)[1] % REPLACED_ONE_IN == 0
+        return self._draw(key, "0")[1] % REPLACED_ONE_IN == 0
 
-    def _draw(self, key: str, edition: int) -> bytes:
+    def _draw(self, key: str, edition: str) -> bytes:
         return hashlib.sha256(f"{self._seed}:{key}:{edition}".encode()).digest()
 
 

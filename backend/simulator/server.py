@@ -209,7 +209,8 @@ class Simulator:
         if self.world.name == "recorded":
             recorded = RecordedFolder(self.options.data or SHIPPED)
         content = Content(self.world, self.options.seed, recorded)
-        return s3.S3Routes(s3_files.Bucket(content, self.clock, self.options.seed), wall_clock)
+        bucket = s3_files.Bucket(content, self.clock, self.options.seed, self.faults)
+        return s3.S3Routes(bucket, wall_clock)
 
     def _trader(self) -> TraderRoutes:
         streamer = f"{self.http.replace('http', 'ws', 1)}{STREAMER_PATH}"
