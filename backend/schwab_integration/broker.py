@@ -1,15 +1,14 @@
 """Schwab as the house's `Broker`: one account, every order at most once."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
-from models.errors import BadReply, OrderRejected, OrderUnknown, StoreError, TradingError
-from models.events import Event, Gap, OrderUpdate, StreamEvent
+from models.errors import BadReply, OrderRejected, OrderUnknown, TradingError
+from models.events import Event, OrderUpdate
 from models.journal import Record
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import Mode, OrderStatus
@@ -22,8 +21,12 @@ from models.trading import (
     Trade,
 )
 from schwab_integration.account_rules import check_account, closes
-from schwab_integration.order_desk import MARGIN, DeskTime, OrderDesk
+from schwab_integration.order_desk import OrderDesk
+from schwab_integration.order_listener import OrderListener, Updates
 from schwab_integration.order_news import number, rejected
+from schwab_integration.order_records import OrderRecords
+from schwab_integration.order_settler import OrderSettler
+from schwab_integration.order_venue import MARGIN, DeskTime
 from schwab_integration.orders import to_wire
 from schwab_integration.parse_accounts import balances_of, holdings_of
 from schwab_integration.parse_orders import Owner, fills_of, order_of, orders_within
@@ -41,12 +44,6 @@ _LONGEST_LIFE: Final = timedelta(days=185)
 
 _CANCEL_TRIES: Final = 2
 """Cancelling twice is the same as once, so a lost answer may be repeated once."""
-
-Updates = Callable[[], AsyncIterator[StreamEvent]]
-"""Opens the account's stream: `lambda: stream.listen(activity=True)` of a `SchwabStream`."""
-
-Told: TypeAlias = "asyncio.Queue[OrderUpdate | asyncio.Task[None]]"
-"""What was told and is not yielded yet, and what ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,10 +84,17 @@ class SchwabBroker:
         self._mode = mode
         self._limiter = limiter
         self._times = times or DeskTime()
-        self._updates = updates
-        self._poll_every_s = poll_every_s
-        self._desk = OrderDesk(
-            trader, terms.account_id, journal, mode=mode, limiter=limiter, times=self._times
+        self._records = OrderRecords(terms.account_id, journal, mode=mode, clock=self._times.clock)
+        self._settler = OrderSettler(trader, self._records, self._times)
+        self._desk = OrderDesk(trader, self._records, self._settler, limiter)
+        self._listener = OrderListener(
+            trader,
+            self._records,
+            self._settler,
+            self.poll,
+            monotonic=self._times.monotonic,
+            updates=updates,
+            poll_every_s=poll_every_s,
         )
 
     @property
@@ -156,7 +160,7 @@ class SchwabBroker:
         check_account(order, self._terms, self._held)
         updates = self._desk.send(order, urgent=closes(order), replaces=order_id)
         with suppress(TradingError):  # the next poll tells it as well
-            updates += self._desk.see([self._trader.order(self.account_id, number(order_id))])
+            updates += self._settler.see([self._trader.order(self.account_id, number(order_id))])
         return updates
 
     def preview(self, ticket: OrderTicket) -> OrderPreview:
@@ -178,7 +182,7 @@ class SchwabBroker:
         """
         now = self._times.clock()
         listed = self._trader.orders(self.account_id, since, max(since, now) + MARGIN)
-        self._desk.keep(self._desk.see(listed))
+        self._records.keep(self._settler.see(listed))
         found = []
         for reported in (one for root in listed for one in orders_within(root)):
             with suppress(BadReply):
@@ -194,7 +198,7 @@ class SchwabBroker:
         now = self._times.clock()
         start = min(since, now) - _LONGEST_LIFE
         listed = self._trader.orders(self.account_id, start, now + MARGIN)
-        self._desk.keep(self._desk.see(listed))
+        self._records.keep(self._settler.see(listed))
         found: dict[str, Trade] = {}
         for root in listed:
             with suppress(BadReply):
@@ -220,15 +224,15 @@ class SchwabBroker:
 
         Nobody is asked: this is what a program that starts anew knows at once.
         """
-        return {name: state.order for name, state in list(self._desk.book.orders.items())}
+        return {name: state.order for name, state in list(self._records.book.orders.items())}
 
     def recover(self) -> list[OrderUpdate]:
         """Settle what earlier programs left unknown, or hand it to a person; `submit` does it too."""
-        return self._desk.recover()
+        return self._settler.recover()
 
     def settle(self) -> list[OrderUpdate]:
         """Look up orders whose answer was lost, where it is time to, and return what is new."""
-        return self._desk.settle()
+        return self._settler.settle()
 
     def poll(self) -> list[OrderUpdate]:
         """Ask for the state of all our orders that are not over, and return what is new.
@@ -238,28 +242,28 @@ class SchwabBroker:
         Raises:
             TradingError: Schwab does not answer.
         """
-        updates = self._desk.settle()
-        now = self._times.clock()
-        unfinished = self._desk.book.unfinished(now)
-        if not unfinished:
-            return updates
-        start = min(order.created_at for order in unfinished) - MARGIN
+        updates = self._settler.settle()
         try:
+            now = self._times.clock()
+            unfinished = self._records.book.unfinished(now)
+            if not unfinished:
+                return updates
+            start = min(order.created_at for order in unfinished) - MARGIN
             listed = self._trader.orders(self.account_id, start, now + MARGIN)
-        except TradingError:
-            self._desk.keep(updates)
+            return updates + self._settler.see(listed)
+        except BaseException:
+            self._records.keep(updates)
             raise
-        return updates + self._desk.see(listed)
 
     def questions(self) -> dict[str, str]:
         """Return client order id -> what a person has to say about an order that is unknown."""
-        return self._desk.questions()
+        return self._settler.questions()
 
     def resolve(self, client_order_id: str, order_id: str | None) -> list[OrderUpdate]:
-        """Take a person's word for an order that no rule settles; see `OrderDesk.resolve`."""
-        return self._desk.resolve(client_order_id, order_id)
+        """Take a person's word for an order that no rule settles; see `OrderSettler.resolve`."""
+        return self._settler.resolve(client_order_id, order_id)
 
-    async def listen(self) -> AsyncIterator[OrderUpdate]:
+    def listen(self) -> AsyncIterator[OrderUpdate]:
         """Yield updates from the stream and from polls, each piece of news once.
 
         A poll that fails is tried again at the next turn; the stream's own end ends nothing, since
@@ -269,75 +273,7 @@ class SchwabBroker:
         Raises:
             StoreError: The journal cannot be written.
         """
-        queue: Told = asyncio.Queue()
-        tasks = [asyncio.create_task(self._keep_polling(queue))]
-        if self._updates:
-            tasks.append(asyncio.create_task(self._keep_hearing(self._updates(), queue)))
-        for task in tasks:
-            task.add_done_callback(queue.put_nowait)
-        try:
-            while True:
-                told = await queue.get()
-                if isinstance(told, asyncio.Task):
-                    told.result()  # the error that ended it
-                else:
-                    yield told
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            left = [queue.get_nowait() for _ in range(queue.qsize())]
-            self._desk.keep([one for one in left if isinstance(one, OrderUpdate)])
-
-    async def _keep_polling(self, queue: Told) -> None:
-        polled, said = float("-inf"), ""
-        while True:
-            now = self._times.monotonic()
-            look = self._desk.next_look_s()
-            if now - polled >= self._poll_every_s:
-                polled, ask = now, self.poll
-            elif look is not None and look <= 0:
-                ask = self.settle
-            else:
-                left = self._poll_every_s - (now - polled)
-                await asyncio.sleep(max(0.01, min(left, look if look is not None else left)))
-                continue
-            try:
-                for update in await asyncio.to_thread(ask):
-                    queue.put_nowait(update)
-                said = ""
-            except StoreError:
-                raise
-            except TradingError as error:
-                if str(error) != said:
-                    said = str(error)
-                    _log.warning("orders cannot be polled: %s", said)
-
-    async def _keep_hearing(self, source: AsyncIterator[StreamEvent], queue: Told) -> None:
-        try:
-            async for event in source:
-                if isinstance(event, OrderUpdate | Gap):
-                    for new in await asyncio.to_thread(self._heard, event):
-                        queue.put_nowait(new)
-        except StoreError:
-            raise
-        except TradingError as error:
-            _log.error("the stream of order updates has ended, polls go on: %s", error)
-
-    def _heard(self, event: OrderUpdate | Gap) -> list[OrderUpdate]:
-        """Take a stream's news in; the broker's list tells the executions, and what a gap hid."""
-        news = [] if isinstance(event, Gap) else self._desk.hear(event)
-        try:
-            if isinstance(event, Gap):
-                return self.poll()
-            if news and event.fills and event.order_id:
-                found = self._trader.order(self.account_id, number(event.order_id))
-                return news + self._desk.see([found])
-        except StoreError:
-            raise
-        except TradingError as error:
-            _log.info("the next poll tells what the stream could not: %s", error)
-        return news
+        return self._listener.listen()
 
     def _own(self, order_id: str) -> str:
         """Return the client order id of an order of ours.
@@ -345,7 +281,7 @@ class SchwabBroker:
         Raises:
             OrderRejected: It is not ours.
         """
-        client_order_id = self._desk.book.owners.get(order_id)
+        client_order_id = self._records.book.owners.get(order_id)
         if client_order_id is None:
             raise rejected(f"the order {order_id} is not one of ours: it is left alone")
         return client_order_id
@@ -373,11 +309,11 @@ class SchwabBroker:
             reported = self._trader.order(self.account_id, number(order_id))
         except TradingError:
             return []
-        news = self._desk.see([reported])
-        return news or [self._desk.present(self._own(order_id))]
+        news = self._settler.see([reported])
+        return news or [self._records.present(self._own(order_id))]
 
     def _owner(self) -> Owner:
-        owners, book = self._desk.book.owners, self._desk.book
+        owners, book = self._records.book.owners, self._records.book
 
         def name(reported: ReportedOrder) -> str:
             return owners.get(str(reported.order_id), f"schwab-{reported.order_id}")

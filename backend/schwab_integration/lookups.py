@@ -16,14 +16,31 @@ _LATE_FOR_S: Final = 3600.0
 """How long after a ticket was said to be absent its order is still looked for in every list."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A complete list of the broker's orders.
+
+    Attributes:
+        orders: As reported.
+        asked: When it was asked for, monotonic seconds: it may be as old as that.
+    """
+
+    orders: Sequence[ReportedOrder]
+    asked: float
+
+
 @dataclass(slots=True)
 class _Watch:
-    """When a ticket left, was lost and is looked for next, in monotonic seconds."""
+    """When a ticket left, was lost and is looked for next, in monotonic seconds.
+
+    `lists` complete lists have lacked it, the newest of them asked for at `asked`.
+    """
 
     sent: float
     lost: float = 0.0
     next_look: float = 0.0
     lists: int = 0
+    asked: float = float("-inf")
 
 
 class Lookups:
@@ -81,22 +98,23 @@ class Lookups:
         return max(0.0, min(looks) - self._monotonic()) if looks else None
 
     def judge(
-        self, ticket: Ticket, listed: Sequence[ReportedOrder] | None
+        self, ticket: Ticket, listing: Listing | None
     ) -> tuple[Judgement, Found | None, Candidates]:
         """Say what a list tells of a lost ticket, and when to look next.
 
         Args:
             ticket: Which.
-            listed: The broker's orders; None where the broker did not answer.
+            listing: The broker's orders; None where the broker did not answer.
 
         Returns:
             The judgement, the order if it was found, and all orders that may be it.
         """
         watch, now = self._watches[ticket.ticket_id], self._monotonic()
         watch.next_look = watch.lost + settlement.next_look_s(now - watch.lost)
-        found = self._candidates(ticket, listed or ())
-        if listed is not None and not found:
+        found = self._candidates(ticket, listing.orders if listing else ())
+        if listing is not None and not found:
             watch.lists += 1
+            watch.asked = max(watch.asked, listing.asked)
         judgement, one = settlement.judge(self._under_way(ticket), found, self._book.own_tags)
         return judgement, one, found
 
@@ -142,4 +160,5 @@ class Lookups:
             elapsed_s=self._monotonic() - watch.lost,
             accepted=ticket.accepted,
             lists=watch.lists,
+            newest_list_s=watch.asked - watch.lost,
         )

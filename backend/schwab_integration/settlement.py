@@ -5,8 +5,8 @@ Schwab's orders carry no id of ours. What was sent is found again by its fingerp
 way. The rule:
 
 - One such order: that is it (FOUND).
-- None, in `ABSENT_LISTS` complete lists, the last of them `ABSENT_AFTER_S` after the answer was
-  lost: it never arrived (ABSENT). This holds only where the broker has not said that it
+- None, in `ABSENT_LISTS` complete lists, the last of them asked for `ABSENT_AFTER_S` after the
+  answer was lost: it never arrived (ABSENT). This holds only where the broker has not said that it
   took the order, where no equal order was entered at another time, which a wrong clock on
   either side would explain, and where no order with the same symbols and quantities but other
   terms was entered while it was under way, which may be ours as somebody changed it.
@@ -59,7 +59,7 @@ ABSENT_LISTS: Final = 4
 """So many complete lists must lack an order before it is said never to have arrived."""
 
 ABSENT_AFTER_S: Final = 8.0
-"""The last of them this many seconds after its answer was lost."""
+"""The last of them is asked for this many seconds after its answer was lost."""
 
 ASK_AFTER_S: Final = 9.0
 """What is not settled so many seconds after the loss is put to a person."""
@@ -91,6 +91,7 @@ class UnderWay:
         elapsed_s: Seconds since then, by a clock that nobody sets.
         accepted: The broker said that it took it.
         lists: Complete lists since then that lack it.
+        newest_list_s: When the newest of them was asked for, seconds after the loss.
     """
 
     ticket: OrderTicket
@@ -100,6 +101,7 @@ class UnderWay:
     elapsed_s: float
     accepted: bool
     lists: int
+    newest_list_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ def judge(
     likely = [one for one in in_time if _tagged(one, own_tags)]
     if len(likely) == 1 and (len(in_time) == 1 or likely[0].root.tag in own_tags):
         return Judgement.FOUND, likely[0]
-    proven = under_way.lists >= ABSENT_LISTS and under_way.elapsed_s >= ABSENT_AFTER_S
+    proven = under_way.lists >= ABSENT_LISTS and under_way.newest_list_s >= ABSENT_AFTER_S
     if not found and proven and not under_way.accepted:
         return Judgement.ABSENT, None
     if under_way.elapsed_s >= ASK_AFTER_S or len(likely) > 1:

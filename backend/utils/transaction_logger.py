@@ -15,7 +15,6 @@ lag behind it by what one power cut loses, never run ahead.
 """
 
 import fcntl
-import hashlib
 import logging
 import os
 import threading
@@ -33,12 +32,20 @@ from models.errors import StoreError
 from models.journal import Opened
 from utils.clock import Clock, wall_clock
 from utils.code_version import code_version
+from utils.journal_chain import (
+    HASH,
+    TRAILER,
+    Head,
+    chain_of,
+    head_path,
+    link_of,
+    prefix_of,
+    read_head,
+    verdict_of,
+)
 
 _log = logging.getLogger(__name__)
 
-_GENESIS = "0" * 64
-_HASH = b',"hash":"'
-_TRAILER = len(_HASH) + 64 + 2  # the hash, a quote and a brace
 _HEAD_BYTES = 160
 _SYNC = getattr(os, "fdatasync", os.fsync)  # macOS has the second only
 
@@ -48,12 +55,6 @@ R = TypeVar("R", bound=msgspec.Struct)
 class _Line(msgspec.Struct, Generic[R], frozen=True):
     seq: int
     record: R
-
-
-class _Head(msgspec.Struct, frozen=True):
-    seq: int
-    hash: str
-    pid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +71,6 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """The first thing that is wrong with a journal.
-
-    Attributes:
-        seq: Number of the record at fault, counted from 0.
-        offset: Where it begins in the file, bytes.
-        reason: What is wrong.
-    """
-
-    seq: int
-    offset: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a journal is worth.
-
-    Attributes:
-        records: How many good records it begins with.
-        good_bytes: Where they end.
-        digest: Hash of the last of them.
-        fault: The first bad record, or None.
-        torn_bytes: Length of a last record that was never finished; no fault.
-    """
-
-    records: int
-    good_bytes: int
-    digest: str
-    fault: Fault | None = None
-    torn_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class TornTail:
     """A last record that was never finished and was put aside when the journal was opened.
 
@@ -116,92 +83,6 @@ class TornTail:
     seq: int
     size: int
     kept_in: Path
-
-
-def verify(path: Path) -> Verdict:
-    """Check a journal from its first record to its last, without changing it.
-
-    Raises:
-        StoreError: It cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"the journal {path} cannot be read: {error.strerror}") from None
-    return _verdict(data, _read_head(_head_path(path)))
-
-
-def _verdict(data: bytes, head: _Head | None) -> Verdict:
-    found = _chain(data)
-    known = head.seq + 1 if head else 0
-    if found.fault is None and found.records < known:
-        missing = f"{known - found.records} record(s) are missing from the end"
-        return _faulty(found, f"cut off here: {missing}")
-    if found.fault is None and found.records == known and head and found.digest != head.hash:
-        last = max(found.records - 1, 0)
-        return _faulty(found, "the end mark names another record", seq=last)
-    if head is None and found.fault is None and found.records > 1:
-        return _faulty(found, "the end mark is missing: records may have been cut off here")
-    return found
-
-
-def _faulty(found: Verdict, reason: str, seq: int | None = None) -> Verdict:
-    fault = Fault(found.records if seq is None else seq, found.good_bytes, reason)
-    return Verdict(found.records, found.good_bytes, found.digest, fault)
-
-
-def _chain(data: bytes) -> Verdict:
-    """Walk the chain; an unfinished record at the very end is torn, anything else bad a fault."""
-    digest, seq, offset = _GENESIS, 0, 0
-    while offset < len(data):
-        end = data.find(b"\n", offset)
-        line = data[offset:] if end < 0 else data[offset:end]
-        reason = "it has no end" if end < 0 else _wrong(line, seq, digest)
-        if reason is None:
-            digest = line[-66:-2].decode()
-            offset, seq = end + 1, seq + 1
-        elif _torn(data[offset:]):
-            return Verdict(seq, offset, digest, torn_bytes=len(data) - offset)
-        else:
-            return Verdict(seq, offset, digest, Fault(seq, offset, reason))
-    return Verdict(seq, offset, digest)
-
-
-def _wrong(line: bytes, seq: int, digest: str) -> str | None:
-    body, trailer = line[:-_TRAILER], line[-_TRAILER:]
-    if not (trailer.startswith(_HASH) and trailer.endswith(b'"}')):
-        return "it is not a record"
-    if trailer[len(_HASH) : -2] != _link(digest, body).encode():
-        return "it was changed, or stands in another place than it was written to"
-    if not body.startswith(_prefix(seq)):
-        return "its number is wrong"
-    return None
-
-
-def _torn(rest: bytes) -> bool:
-    """Whether what follows the good records is one unfinished write: no line in it is whole."""
-    return not any(
-        line[-_TRAILER:].startswith(_HASH) and line.endswith(b'"}') for line in rest.split(b"\n")
-    )
-
-
-def _prefix(seq: int) -> bytes:
-    return b'{"seq":%d,"record":' % seq
-
-
-def _link(digest: str, body: bytes) -> str:
-    return hashlib.sha256(digest.encode() + body).hexdigest()
-
-
-def _head_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.head")
-
-
-def _read_head(path: Path) -> _Head | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Head)
-    except (OSError, msgspec.DecodeError):
-        return None
 
 
 class TransactionLogger(Generic[R]):
@@ -244,7 +125,7 @@ class TransactionLogger(Generic[R]):
         self._encoder = msgspec.json.Encoder(decimal_format="string")
         self._file = self._open()
         try:
-            self._head = os.open(_head_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._head = os.open(head_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._recover()
             self._check_subject(subject)
             opened = Opened(
@@ -293,7 +174,7 @@ class TransactionLogger(Generic[R]):
             raise StoreError(f"the journal {self.path} cannot be read: {error.strerror}") from None
         for number, line in enumerate(lines):
             try:
-                yield self._decoder.decode(line[:-_TRAILER] + b"}").record
+                yield self._decoder.decode(line[:-TRAILER] + b"}").record
             except msgspec.DecodeError as error:
                 message = f"record {number} of the journal {self.path} is of no known type: {error}"
                 raise StoreError(message) from None
@@ -338,7 +219,7 @@ class TransactionLogger(Generic[R]):
         return file
 
     def _owned(self) -> str:
-        head = _read_head(_head_path(self.path))
+        head = read_head(head_path(self.path))
         owner = f" (process {head.pid})" if head else ""
         return (
             f"another program{owner} trades this account and has the journal {self.path} open: "
@@ -348,8 +229,8 @@ class TransactionLogger(Generic[R]):
     def _recover(self) -> None:
         """Find the end of the journal; put an unfinished record aside."""
         data = self.path.read_bytes()
-        head = _read_head(_head_path(self.path))
-        found = _verdict(data, head) if head else _chain(data)
+        head = read_head(head_path(self.path))
+        found = verdict_of(data, head) if head else chain_of(data)
         if found.fault is not None:
             raise StoreError(
                 f"the journal {self.path} is damaged: record {found.fault.seq} at byte "
@@ -397,32 +278,40 @@ class TransactionLogger(Generic[R]):
         lines = bytearray()
         seq, digest = self._seq, self._digest
         for record in records:
-            body = _prefix(seq) + self._encoder.encode(record)
-            digest = _link(digest, body)
-            lines += body + _HASH + digest.encode() + b'"}\n'
+            body = prefix_of(seq) + self._encoder.encode(record)
+            digest = link_of(digest, body)
+            lines += body + HASH + digest.encode() + b'"}\n'
             seq += 1
         try:
             _write_all(self._disk.write, self._file, bytes(lines))
             self._disk.sync(self._file)
         except OSError as error:
             raise self._halt(error) from None
+        except BaseException:  # interrupted, by Ctrl-C perhaps
+            self._drop_unfinished()
+            raise
         self._seq, self._digest, self._size = seq, digest, self._size + len(lines)
         self._mark()
         return seq - 1
 
     def _halt(self, error: OSError) -> StoreError:
         """Write nothing more: after a failed write or sync, what the disk holds is uncertain."""
+        self._drop_unfinished()
         self._broken = f"{error.strerror or error}; mend the disk and start again"
-        try:
-            os.ftruncate(self._file, self._size)  # best effort: what was not finished never was
-        except OSError as second:
-            _log.warning("the journal %s keeps a torn end: %s", self.path, second.strerror)
         message = f"the journal {self.path} cannot be written: {self._broken}"
         return StoreError(message)
 
+    def _drop_unfinished(self) -> None:
+        """Cut off what was not finished: it never was, and nothing may stand behind it."""
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError as error:
+            self._broken = f"an unfinished record cannot be cut off ({error.strerror})"
+            _log.warning("the journal %s keeps a torn end: %s", self.path, error.strerror)
+
     def _mark(self) -> None:
         """Say where the journal ends. A lost mark is harmless: it may lag behind."""
-        mark = msgspec.json.encode(_Head(self._seq - 1, self._digest, os.getpid()))
+        mark = msgspec.json.encode(Head(self._seq - 1, self._digest, os.getpid()))
         try:
             os.pwrite(self._head, mark.ljust(_HEAD_BYTES - 1) + b"\n", 0)
         except OSError as error:

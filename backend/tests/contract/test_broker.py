@@ -35,7 +35,7 @@ from schwab_integration.broker import SchwabBroker
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
 from schwab_integration.limits import order_limiter
-from schwab_integration.order_desk import DeskTime
+from schwab_integration.order_venue import DeskTime
 from schwab_integration.parse_accounts import terms_of
 from schwab_integration.queries import ChainQuery
 from schwab_integration.trader import SchwabTrader

@@ -27,7 +27,7 @@ from models.trading import AccountKind, AccountTerms, Leg, Order
 from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.broker import SchwabBroker
 from schwab_integration.config import SchwabSettings
-from schwab_integration.order_desk import DeskTime
+from schwab_integration.order_venue import DeskTime
 from schwab_integration.orders import WireOrder, to_json
 from schwab_integration.parse_orders import parse_orders
 from schwab_integration.trader_replies import PlacedOrder, ReportedOrder
@@ -333,7 +333,7 @@ class Bench:
         """Let time pass, settling when it is due."""
         updates = []
         until = self.time.now + seconds
-        while (look := self.broker._desk.next_look_s()) is not None:
+        while (look := self.broker._settler.next_look_s()) is not None:
             if self.time.now + look > until:
                 break
             self.time.now += look

@@ -32,7 +32,7 @@ def test_a_lost_answer_is_found_and_never_sent_again(bench: Any, order: Make) ->
     assert (update.client_order_id, update.status) == ("a", OrderStatus.WORKING)
     bench.submit(order("b"))
     assert bench.exchange.sent == ["a", "b"]
-    ids = {bench.broker._desk.book.order_id(name) for name in "ab"}
+    ids = {bench.broker._records.book.order_id(name) for name in "ab"}
     assert ids == {str(entry.number) for entry in bench.exchange.book}
 
 
@@ -150,7 +150,7 @@ def test_what_arrives_after_it_was_said_to_be_absent_is_claimed_and_told(
     updates = bench.broker.poll()
     assert [(u.client_order_id, u.status) for u in updates] == [("a", OrderStatus.WORKING)]
     number = str(bench.exchange.of("a")[0].number)
-    assert bench.broker._desk.book.owners[number] == "a"
+    assert bench.broker._records.book.owners[number] == "a"
     bench.broker.cancel(number)
     assert bench.exchange.of("a")[0].status == "CANCELED"
     assert bench.exchange.of("b")[0].status == "WORKING"
@@ -183,7 +183,7 @@ class TestOtherTerms:
             bench.submit(order("b"))
         (update,) = bench.broker.resolve("a", number)
         assert (update.order_id, update.status) == (number, OrderStatus.WORKING)
-        assert bench.broker._desk.book.owners == {number: "a"}
+        assert bench.broker._records.book.owners == {number: "a"}
 
     def test_with_location_as_well(self, bench: Any, order: Make) -> None:
         bench.exchange.changed = {"price": "500.11"}
@@ -231,7 +231,7 @@ class TestOtherTerms:
         bench.broker.resolve("a", str(entry.number))
         for child in entry.children[0].children:
             name = "a-510" if child.body["price"] == "510.00" else "a-490"
-            assert bench.broker._desk.book.owners[str(child.number)] == name
+            assert bench.broker._records.book.owners[str(child.number)] == name
 
 
 class TestOrdersByHand:
@@ -245,7 +245,7 @@ class TestOrdersByHand:
             bench.submit(order("a"), "lost_before")
         (update,) = bench.wait(9.0)
         assert update.status is OrderStatus.REJECTED
-        assert str(hand.number) not in bench.broker._desk.book.owners
+        assert str(hand.number) not in bench.broker._records.book.owners
 
     def test_one_of_another_program_is_told_by_its_tag(self, bench: Any, order: Make) -> None:
         bench.submit(order("first"))
@@ -254,7 +254,7 @@ class TestOrdersByHand:
         hand = bench.exchange.by_hand(bench.exchange.of("a")[0])
         (update,) = bench.wait(1.0)
         assert update.order_id == str(bench.exchange.of("a")[0].number)
-        assert str(hand.number) not in bench.broker._desk.book.owners
+        assert str(hand.number) not in bench.broker._records.book.owners
 
     def test_alone_in_the_window_with_another_tag_it_is_asked_about(
         self, bench: Any, order: Make
@@ -268,7 +268,7 @@ class TestOrdersByHand:
         assert update.status is OrderStatus.UNKNOWN
         assert f"the order {hand.number} has its terms" in update.reason
         bench.broker.resolve("a", None)
-        assert str(hand.number) not in bench.broker._desk.book.owners
+        assert str(hand.number) not in bench.broker._records.book.owners
 
     def test_two_without_tags_are_asked_about(self, bench: Any, order: Make) -> None:
         bench.exchange.tag = None
@@ -353,7 +353,7 @@ class TestGroups:
         bench.submit(self.bracket(order), fault)
         entry = bench.exchange.of("a")[0]
         up, down = entry.children[0].children
-        owners = bench.broker._desk.book.owners
+        owners = bench.broker._records.book.owners
         assert {owners[str(one.number)] for one in (entry, up, down)} == {"a", "a-up", "a-down"}
         assert up.body["price"] == "510.00"
         assert owners[str(up.number)] == "a-up"
@@ -369,20 +369,20 @@ class TestGroups:
         assert {update.client_order_id for update in updates} == {"a", "a-up", "a-down"}
         for child in entry.children[0].children:
             name = "a-up" if child.body["price"] == "510.00" else "a-down"
-            assert bench.broker._desk.book.owners[str(child.number)] == name
+            assert bench.broker._records.book.owners[str(child.number)] == name
 
     def test_a_single_order_is_not_taken_for_a_part_of_a_group(
         self, bench: Any, order: Make
     ) -> None:
         bench.submit(self.bracket(order))
         bench.exchange.book[-1].origin = "hand"
-        bench.broker._desk.book.owners.clear()  # as if the bracket were somebody else's
+        bench.broker._records.book.owners.clear()  # as if the bracket were somebody else's
         with pytest.raises(OrderUnknown):
             bench.submit(order("b"), "lost_before")
         (update,) = bench.wait(10.0)
         assert update.status is OrderStatus.UNKNOWN
         assert "same symbols and quantities but other terms" in update.reason
-        assert bench.broker._desk.book.owners == {}
+        assert bench.broker._records.book.owners == {}
 
 
 class TestReplace:
@@ -450,7 +450,7 @@ class TestRestart:
         bench.submit(order("b"))
         assert len(bench.exchange.of("a")) == (fault == "lost_after")
         assert len(bench.exchange.of("b")) == 1
-        assert bench.broker._desk.book.open_tickets() == []
+        assert bench.broker._records.book.open_tickets() == []
 
     def test_an_intent_without_any_answer_is_unknown(self, bench: Any, order: Make) -> None:
         class Killed(BaseException):
@@ -464,9 +464,9 @@ class TestRestart:
             bench.submit(order("a"))
         del bench.exchange.order
         bench.restart()
-        assert [t.ticket_id for t in bench.broker._desk.book.open_tickets()] == ["a"]
+        assert [t.ticket_id for t in bench.broker._records.book.open_tickets()] == ["a"]
         bench.submit(order("b"))
-        owners = bench.broker._desk.book.owners
+        owners = bench.broker._records.book.owners
         assert owners[str(bench.exchange.of("a")[0].number)] == "a"
         assert owners[str(bench.exchange.of("b")[0].number)] == "b"
 
@@ -475,9 +475,9 @@ class TestRestart:
         entry = bench.exchange.of("a")[0]
         entry.status, entry.filled = "FILLED", 1.0
         assert bench.broker.poll()[0].status is OrderStatus.FILLED
-        before = bench.broker._desk.book.orders["a"].order
+        before = bench.broker._records.book.orders["a"].order
         bench.restart()
-        assert bench.broker._desk.book.orders["a"].order == before
+        assert bench.broker._records.book.orders["a"].order == before
         assert bench.broker.poll() == []
 
 
@@ -502,7 +502,7 @@ def test_equal_orders_of_two_threads_leave_one_after_the_other(bench: Any, order
     for thread in threads:
         thread.join(10)
     assert most == [0, 1]
-    assert len(bench.broker._desk.book.owners) == 2
+    assert len(bench.broker._records.book.owners) == 2
 
 
 def test_closing_orders_and_cancels_leave_when_others_must_wait(
@@ -514,7 +514,7 @@ def test_closing_orders_and_cancels_leave_when_others_must_wait(
     start = bench.time.now
     closing = {"side": Side.SELL, "effect": PositionEffect.CLOSING}
     bench.submit(order("close", **closing))
-    bench.broker.cancel(bench.broker._desk.book.order_id("o0"))
+    bench.broker.cancel(bench.broker._records.book.order_id("o0"))
     assert bench.time.now - start < 1.0
     bench.submit(order("o6", price="506.00"))
     assert bench.time.now - start > 55.0

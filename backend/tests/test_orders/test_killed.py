@@ -20,8 +20,9 @@ from models.journal import Opened, Record
 from schwab_integration.config import SchwabSettings
 from schwab_integration.order_book import OrderBook
 from schwab_integration.trader import SchwabTrader
+from utils.journal_chain import verify
 from utils.paths import backend_folder
-from utils.transaction_logger import TransactionLogger, verify
+from utils.transaction_logger import TransactionLogger
 
 WANTED = 100 if os.environ.get("PROVE") else 25
 KILLS = 25 if os.environ.get("PROVE") else 4
@@ -40,7 +41,7 @@ PROGRAM = """
     from models.trading import AccountKind, AccountTerms
     from schwab_integration.broker import SchwabBroker
     from schwab_integration.config import SchwabSettings
-    from schwab_integration.order_desk import DeskTime
+    from schwab_integration.order_venue import DeskTime
     from schwab_integration.trader import SchwabTrader
     from utils.settings import load
     from utils.transaction_logger import TransactionLogger

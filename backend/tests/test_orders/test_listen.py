@@ -10,7 +10,7 @@ from models.errors import OrderUnknown
 from models.events import Fill, OrderUpdate
 from models.order_terms import Mode, OrderStatus, Side
 from schwab_integration.broker import SchwabBroker
-from schwab_integration.order_desk import DeskTime
+from schwab_integration.order_venue import DeskTime
 
 
 def told(number: int, status: OrderStatus, filled: str, *fills: Fill) -> OrderUpdate:

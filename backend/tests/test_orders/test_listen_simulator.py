@@ -27,7 +27,7 @@ from models.trading import AccountTerms, Order
 from schwab_integration.broker import SchwabBroker
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
-from schwab_integration.order_desk import DeskTime
+from schwab_integration.order_venue import DeskTime
 from schwab_integration.queries import ChainQuery
 from schwab_integration.streaming import SchwabStream
 from schwab_integration.trader import SchwabTrader

@@ -21,7 +21,7 @@ from models.trading import AccountTerms
 from schwab_integration.broker import SchwabBroker
 from schwab_integration.config import SchwabSettings
 from schwab_integration.limits import order_limiter
-from schwab_integration.order_desk import DeskTime
+from schwab_integration.order_venue import DeskTime
 from schwab_integration.trader import SchwabTrader
 from utils.transaction_logger import TransactionLogger
 

@@ -15,7 +15,7 @@ from models.events import Fill, OrderUpdate
 from models.order_groups import OneCancelsOther
 from models.order_terms import Mode, OrderStatus, PositionEffect, Side
 from schwab_integration.broker import SchwabBroker
-from schwab_integration.order_desk import DeskTime
+from schwab_integration.order_venue import DeskTime
 
 Make = Callable[..., Any]
 
@@ -69,7 +69,7 @@ class TestFillsThatTheStreamToldFirst:
     def test_the_next_poll_brings_the_execution(self, bench: Any, order: Make) -> None:
         """The list lags behind the stream, or could not be asked: the order is over already."""
         (first,) = bench.submit(order("a"))
-        assert bench.broker._desk.hear(filled(int(first.order_id)))
+        assert bench.broker._records.hear(filled(int(first.order_id)))
         entry = bench.exchange.of("a")[0]
         execute(entry)
         updates = bench.broker.poll()
@@ -78,7 +78,7 @@ class TestFillsThatTheStreamToldFirst:
 
     def test_a_new_program_asks_for_it_too(self, bench: Any, order: Make) -> None:
         (first,) = bench.submit(order("a"))
-        bench.broker._desk.hear(filled(int(first.order_id)))
+        bench.broker._records.hear(filled(int(first.order_id)))
         execute(bench.exchange.of("a")[0])
         bench.restart()
         assert len(executions(bench.broker.poll())) == 1
@@ -87,7 +87,7 @@ class TestFillsThatTheStreamToldFirst:
         self, bench: Any, order: Make
     ) -> None:
         (first,) = bench.submit(order("a"))
-        bench.broker._desk.hear(filled(int(first.order_id)))
+        bench.broker._records.hear(filled(int(first.order_id)))
         bench.time.now += timedelta(days=4).total_seconds()
         bench.exchange.lists_fail = True  # a list that is asked for raises
         assert bench.broker.poll() == []
@@ -185,7 +185,7 @@ def test_news_of_a_group_is_none_of_its_first_order(bench: Any, order: Make) -> 
     )
     bench.submit(pair)
     group = bench.exchange.of("up")[0].number
-    assert bench.broker._desk.hear(filled(group)) == []
+    assert bench.broker._records.hear(filled(group)) == []
     assert not bench.broker.own_orders()["up"].filled_quantity
 
 
@@ -204,7 +204,7 @@ class TestWhatIsNotOurs:
         bench.exchange.lists_fail = False
         bench.restart()
         bench.broker.poll()
-        assert str(hand.number) not in bench.broker._desk.book.owners
+        assert str(hand.number) not in bench.broker._records.book.owners
 
     def test_what_was_entered_hours_after_a_crash_is_asked_about(
         self, bench: Any, order: Make
@@ -219,19 +219,17 @@ class TestWhatIsNotOurs:
 
         bench.exchange.tag = None
         bench.submit(order("x"))
-        write = bench.broker._desk._write
         bench.exchange.place = killed
-        bench.broker._desk._lose = killed  # a dead program writes nothing more
+        bench.broker._settler.lose = killed  # a dead program writes nothing more
         with pytest.raises(Killed):
             bench.submit(order("a"))
-        assert write
         del bench.exchange.place
         bench.time.now += 3 * 3600.0
         hand = bench.exchange.by_hand(bench.exchange.of("x")[0], tag=None)
         bench.time.now += 60.0
         bench.restart()
         bench.broker.recover()
-        assert str(hand.number) not in bench.broker._desk.book.owners
+        assert str(hand.number) not in bench.broker._records.book.owners
         assert f"the order {hand.number} has its terms" in bench.broker.questions()["a"]
 
 
@@ -257,7 +255,7 @@ def test_one_name_from_two_threads_leaves_once(bench: Any, order: Make) -> None:
     threads = [threading.Thread(target=submit, args=(name,)) for name in ("c", "x", "x")]
     threads[0].start()
     assert inside.wait(20)
-    waiting = bench.broker._desk._changed._waiters
+    waiting = bench.broker._records.changed._waiters
     for thread in threads[1:]:
         thread.start()
     while len(waiting) < 2:  # both are known to wait
@@ -331,7 +329,7 @@ class TestEachExecutionIsToldOnce:
 
         def told_at_once(*given: Any) -> None:
             cancel(*given)
-            assert bench.broker._desk.hear(canceled)
+            assert bench.broker._records.hear(canceled)
 
         bench.exchange.cancel = told_at_once
         (update,) = bench.broker.cancel(first.order_id)

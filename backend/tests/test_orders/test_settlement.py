@@ -121,9 +121,18 @@ def test_another_order_is_not_taken_for_it(one: Any, other: Any) -> None:
     assert (found is not None) == same
 
 
-def under_way(order: Order, elapsed: float, lists: int, *, accepted: bool = False) -> UnderWay:
+def under_way(
+    order: Order,
+    elapsed: float,
+    lists: int,
+    *,
+    accepted: bool = False,
+    newest: float | None = None,
+) -> UnderWay:
     shape = shape_of(to_wire(order))
-    return UnderWay(order, shape, AT, AT + timedelta(seconds=10), elapsed, accepted, lists)
+    lost_at = AT + timedelta(seconds=10)
+    asked = elapsed if newest is None else newest
+    return UnderWay(order, shape, AT, lost_at, elapsed, accepted, lists, asked)
 
 
 ALTERED = [None, "price", "order_type", "duration", "session"]
@@ -156,6 +165,7 @@ def altered(order: Order, term: str | None, **told: Any) -> ReportedOrder:
         max_size=3,
     ),
     st.booleans(),
+    st.floats(0, 20),
 )
 def test_the_rule(
     elapsed: float,
@@ -163,6 +173,7 @@ def test_the_rule(
     accepted: bool,
     listed: list[tuple[int, str | None, str | None]],
     tags_known: bool,
+    on_its_way: float,
 ) -> None:
     order = _order()
     entries = [
@@ -175,7 +186,8 @@ def test_the_rule(
         )
         for n, (after, tag, term) in enumerate(listed, 1)
     ]
-    way = under_way(order, elapsed, lists, accepted=accepted)
+    newest = elapsed - on_its_way
+    way = under_way(order, elapsed, lists, accepted=accepted, newest=newest)
     found = candidates(way, entries, set())
     judgement, one = judge(way, found, {"own"} if tags_known else set())
     assert (one is not None) == (judgement is Judgement.FOUND)
@@ -183,7 +195,7 @@ def test_the_rule(
         assert not accepted
         assert not [after for after, _, term in listed if term is None or -5 <= after <= 40]
         assert lists >= ABSENT_LISTS
-        assert elapsed >= ABSENT_AFTER_S
+        assert newest >= ABSENT_AFTER_S
     if judgement is Judgement.WAIT:
         assert elapsed < ASK_AFTER_S
     if judgement is Judgement.ASK:

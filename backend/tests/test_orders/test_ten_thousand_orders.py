@@ -23,8 +23,9 @@ from models.order_groups import OneCancelsOther, Trigger
 from models.order_terms import Mode, OrderStatus, OrderType, PositionEffect, Side
 from models.trading import Leg, Order
 from schwab_integration.order_book import OrderBook, TicketState
+from utils.journal_chain import verify
 from utils.shared_limit import Window
-from utils.transaction_logger import Disk, TransactionLogger, verify
+from utils.transaction_logger import Disk, TransactionLogger
 
 ORDERS = 10_000 if os.environ.get("PROVE") else 1_500
 DAYS = 3
@@ -126,10 +127,10 @@ class Trader:
     def step(self) -> float | None:
         """Let the broker look for what it lost, as its listener does; say when to look next."""
         self.bench.exchange.lists_fail = self.bench.time.now < self.outage_until
-        look = self.bench.broker._desk.next_look_s()
+        look = self.bench.broker._settler.next_look_s()
         if look is not None and look <= 0:
             self.hear(self.bench.broker.settle())
-            look = self.bench.broker._desk.next_look_s()
+            look = self.bench.broker._settler.next_look_s()
         return None if look is None else max(look, 0.001)
 
     def submit(self, want: int) -> None:
@@ -172,7 +173,7 @@ class Trader:
     def run(self) -> None:
         time = self.bench.time
         time.on_step = self.step
-        while self.todo or self.bench.broker._desk.book.open_tickets():
+        while self.todo or self.bench.broker._records.book.open_tickets():
             if not self.todo:
                 time.sleep(1.0)
                 continue
@@ -188,12 +189,12 @@ class Trader:
                 self.outage_until = time.now + self.chance.uniform(2, 30)
             elif kind == "restart":
                 self.bench.restart()
-                self.hear(self.bench.broker._desk.recover())
+                self.hear(self.bench.broker._settler.recover())
             elif kind == "cancel" and what in self.done:
                 self.cancel(what)
 
     def cancel(self, want: int) -> None:
-        order_id = self.bench.broker._desk.book.order_id(self.done[want])
+        order_id = self.bench.broker._records.book.order_id(self.done[want])
         entry = self.bench.exchange.by_number[int(order_id)]
         self.bench.exchange.faults = [self.chance.choice(["", "", "lost_after", "lost_before"])]
         if entry.status == "WORKING":

@@ -13,8 +13,9 @@ import pytest
 
 from models.errors import StoreError
 from models.journal import Acknowledged, Intent, Opened, Record, Refused
+from utils.journal_chain import verify
 from utils.paths import backend_folder
-from utils.transaction_logger import Disk, TransactionLogger, verify
+from utils.transaction_logger import Disk, TransactionLogger
 
 SUBJECT = "A" * 64
 RECORDS = 10_000 if os.environ.get("PROVE") else 60
@@ -57,6 +58,36 @@ def test_a_journal_of_another_account_is_refused(tmp_path: Path) -> None:
     journal(path).close()
     with pytest.raises(StoreError, match="another account"):
         journal(path, subject="B" * 64)
+
+
+@pytest.mark.parametrize("when", ["write", "sync"])
+def test_an_interrupted_append_leaves_a_whole_chain(tmp_path: Path, when: str) -> None:
+    """Ctrl-C in the middle of a write; other threads, or what follows, write on."""
+    path = tmp_path / "journal.jsonl"
+    armed: list[bool] = []
+
+    def write(file: int, data: bytes) -> int:
+        if armed and when == "write":
+            armed.clear()
+            os.write(file, data[: len(data) // 2])
+            raise KeyboardInterrupt
+        return os.write(file, data)
+
+    def sync(file: int) -> None:
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
+        os.fsync(file)
+
+    with journal(path, Disk(write, sync)) as log:
+        log.append(refused(1))
+        armed.append(True)
+        with pytest.raises(KeyboardInterrupt):
+            log.append(refused(2))
+        log.append(refused(3))
+        assert list(log.read())[1:] == [refused(1), refused(3)]
+    assert verify(path).fault is None
+    assert verify(path).torn_bytes == 0
 
 
 def test_an_unfinished_record_is_kept_aside(tmp_path: Path) -> None:
