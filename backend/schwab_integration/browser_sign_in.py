@@ -107,8 +107,7 @@ def sign_in_with_browser(
         browser = _started(playwright, path)
         try:
             # The simulator's certificate; a password is never typed at a distant doubtful one.
-            local = urlsplit(settings.base_url).hostname in {"127.0.0.1", "localhost"}
-            context = browser.new_context(ignore_https_errors=local)
+            context = browser.new_context(ignore_https_errors=_is_local(settings.base_url))
             walk = _Walk(context, settings, credentials, patience_s)
             url = walk.redirect(address)
         except Error as error:  # its further lines tell what was typed
@@ -221,11 +220,20 @@ class _Walk:
         buttons.first.click(no_wait_after=True)
 
 
+def _is_local(base_url: str) -> bool:
+    return urlsplit(base_url).hostname in {"127.0.0.1", "localhost"}
+
+
 def _may_type_at(url: str, base_url: str) -> bool:
-    """Whether a page may be told the password."""
+    """Whether a page may be told the password.
+
+    At a simulator of this machine that page alone: certificates of others are not looked at there.
+    """
     here, base = urlsplit(url), urlsplit(base_url)
     if (here.scheme, here.netloc) == (base.scheme, base.netloc):
         return True
+    if _is_local(base_url):
+        return False
     host = here.hostname or ""
     ours = any(host == domain or host.endswith(f".{domain}") for domain in _OUR_DOMAINS)
     return here.scheme == "https" and ours

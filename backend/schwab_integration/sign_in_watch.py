@@ -29,11 +29,17 @@ _LONGEST_WAIT = timedelta(minutes=15)
 """Whoever signs in meanwhile is noticed after this time."""
 
 
-class _Sent(msgspec.Struct):
-    """What the state file holds: which end was warned of, and at which of its hours."""
+class _Sent(msgspec.Struct, frozen=True):
+    """What the state file holds: which end was warned of, and at which of its hours.
+
+    `tried` are the hours at which signing in automatically was tried and `why` tells how that
+    ended, whether or not the warning went out: a password is not tried again for want of mail.
+    """
 
     refresh_expires_at: datetime | None = None
-    hours: list[int] = []
+    hours: tuple[int, ...] = ()
+    tried: tuple[int, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,8 @@ class SignInWatch:
         store: Of the token.
         notify: Sends a title and a text to the user; raises a TradingError when it cannot.
         renew: Signs in by itself, or None where the user has not switched that on. It is tried
-            once at each warning: a wrong password must not lock the account.
+            once at each warning, even one that cannot be sent: a wrong password must not lock the
+            account.
         clock: Wall time.
     """
 
@@ -83,18 +90,21 @@ class SignInWatch:
             ConfigError: A file cannot be read or written.
             TradingError: The warning cannot be sent; it stays due.
         """
-        try:
-            token = self._store.read()
-        except (TokenExpired, AuthError) as error:
-            return Round("expired", str(error))
-        left = token.refresh_expires_at - self._clock()
-        due = [hours for hours in WARN_HOURS if left <= timedelta(hours=hours)]
-        if not due:
+        token = self._token()
+        if isinstance(token, Round):
+            return token
+        if not self._due(token):
             return Round("healthy", _until(token))
         with self._alone():
+            token = self._token()  # another watch may have had it renewed meanwhile
+            if isinstance(token, Round):
+                return token
+            due = self._due(token)
+            if not due:
+                return Round("healthy", _until(token))
             if due[-1] in self._sent(token).hours:
-                return Round(_health(left), _until(token))
-            return self._warn(token, left, due)
+                return Round(_health(self._left(token)), _until(token))
+            return self._warn(token, due)
 
     def wait_s(self) -> float:
         """Return the seconds until the next look is worth while."""
@@ -106,19 +116,38 @@ class SignInWatch:
         ahead = [span for span in spans if span > timedelta(0)]
         return min([_LONGEST_WAIT, *ahead]).total_seconds()
 
-    def _warn(self, token: Token, left: timedelta, due: list[int]) -> Round:
-        why = ""
-        if self._renew:
+    def _token(self) -> Token | Round:
+        """Return the token, or what is to be said where there is none of use."""
+        try:
+            return self._store.read()
+        except (TokenExpired, AuthError) as error:
+            return Round("expired", str(error))
+
+    def _left(self, token: Token) -> timedelta:
+        return token.refresh_expires_at - self._clock()
+
+    def _due(self, token: Token) -> tuple[int, ...]:
+        """Return the hours ahead of its end that have come, the last one last."""
+        left = self._left(token)
+        return tuple(hours for hours in WARN_HOURS if left <= timedelta(hours=hours))
+
+    def _warn(self, token: Token, due: tuple[int, ...]) -> Round:
+        sent = self._sent(token)
+        why = sent.why
+        if self._renew and due[-1] not in sent.tried:
+            self._keep(_Sent(token.refresh_expires_at, sent.hours, due))
             try:
                 token = self._renew()
             except TradingError as error:
                 why = f" Signing in automatically failed: {error}."
+                self._keep(_Sent(token.refresh_expires_at, sent.hours, due, why))
             else:
                 self._notify("Schwab: signed in again", f"The sign-in was renewed. {_until(token)}")
                 return Round("healthy", _until(token), warned=True)
+        left = self._left(token)
         title, text = _warning(token, left)
         self._notify(title, f"{text}{why}")
-        self._keep(_Sent(token.refresh_expires_at, due))
+        self._keep(_Sent(token.refresh_expires_at, due, due))
         return Round(_health(left), f"{text}{why}", warned=True)
 
     @contextmanager

@@ -104,18 +104,30 @@ def test_a_program_that_is_no_browser_is_a_sentence(make_settings: Any) -> None:
 @pytest.mark.parametrize(
     ("url", "allowed"),
     [
-        ("http://127.0.0.1:8700/v1/oauth/authorize", True),
+        ("https://api.schwabapi.com/v1/oauth/authorize", True),
         ("https://sws-gateway.schwab.com/ui/host/", True),
         ("https://schwab.com/", True),
         ("http://sws-gateway.schwab.com/", False),
         ("https://schwab.com.example.net/", False),
         ("https://notschwab.com/", False),
         ("http://127.0.0.1:8701/", False),
-        ("https://127.0.0.1:8700/", False),
         ("about:blank", False),
     ],
 )
 def test_where_the_password_may_be_typed(url: str, allowed: bool) -> None:
+    assert _may_type_at(url, "https://api.schwabapi.com") is allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://127.0.0.1:8700/v1/oauth/authorize", True),
+        ("http://127.0.0.1:8701/", False),
+        ("https://127.0.0.1:8700/", False),
+        ("https://sws-gateway.schwab.com/ui/host/", False),  # its certificate is not looked at
+    ],
+)
+def test_at_a_simulator_its_own_page_alone_is_told(url: str, allowed: bool) -> None:
     assert _may_type_at(url, "http://127.0.0.1:8700") is allowed
 
 

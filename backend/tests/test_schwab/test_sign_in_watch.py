@@ -14,6 +14,7 @@ from schwab_integration.token_store import Token, TokenStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -151,6 +152,42 @@ def test_signing_in_by_itself_is_tried_once_at_each_warning(tmp_path: Path) -> N
         bench.watch.look()
     assert len(tried) == len(bench.sent) == 4
     assert all("second factor" in text for text in bench.texts)
+
+
+def test_a_warning_that_fails_does_not_try_the_password_again(tmp_path: Path) -> None:
+    """A wrong password that is tried every quarter of an hour locks the account."""
+    tried: list[int] = []
+
+    def refused() -> Token:
+        tried.append(1)
+        raise AuthError("wrong password")
+
+    bench = Bench(tmp_path, refused)
+    bench.out_of_order = True
+    for hours in (23.9, 23.6, 23.4):
+        bench.now = END - timedelta(hours=hours)
+        with pytest.raises(Unavailable):
+            bench.watch.look()
+    assert len(tried) == 1
+    bench.out_of_order = False
+    assert bench.watch.look().warned
+    assert len(tried) == 1
+
+
+def test_what_another_watch_has_renewed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.now = END - timedelta(hours=23)
+    watch = bench.watch
+    alone = watch._alone
+
+    def after_another() -> AbstractContextManager[None]:
+        bench.signed_in_again()
+        return alone()
+
+    watch._alone = after_another  # type: ignore[method-assign]
+    found = watch.look()
+    assert (found.health, found.warned) == ("healthy", False)
+    assert bench.sent == []
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(bench: Bench) -> None:
