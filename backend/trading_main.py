@@ -8,6 +8,9 @@ from pathlib import Path
 from app import cli, request
 
 _EPILOG = f"""\
+Live orders need --mode live, --i-understand-live-orders, and --limits with a file that was signed
+off before by --sign-limits.
+
 Without a Schwab sign-in the market is a simulator of our own, which plays the end of the last
 session many times as fast as the clock; each order, fill and position says its account and mode.
 
@@ -24,13 +27,13 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("--mode", choices=("paper", "backtest"), default="paper", help="default: paper")
+    add("--mode", choices=("paper", "backtest", "live"), default="paper", help="default: paper")
     add("--ticker", type=request.ticker, default="QQQ", help="underlying (default: QQQ)")
     add("--strategy", default="zero_dte_iron_condor", help="name, or the path of a .py file")
     add("--param", action="append", default=[], metavar="NAME=VALUE", help="of the strategy")
     add("--params", type=Path, metavar="FILE", help="parameters of the strategy, YAML")
     add("--limits", type=Path, metavar="FILE", help="risk limits, YAML")
-    add("--account", type=_name, help="name of the paper account")
+    add("--account", type=_name, help="name of a paper account; of a live one the hash or its end")
     add("--cash", type=_usd, default=Decimal(100_000), help="in a new account (default: 100000)")
     add("--source", choices=("auto", "schwab", "simulator"), default="auto", help="of the market")
     add("--clock", type=request.moment, help="where a simulator begins, as 2026-11-20T15:00")
@@ -40,12 +43,19 @@ def parser() -> argparse.ArgumentParser:
     add("--end", type=request.day, help="last day (default: the first)")
     add("--spread", type=_spread, default=0.02, help="of an underlying in a backtest, USD (0.02)")
     add("--out", type=Path, metavar="FOLDER", help="of a backtest's report")
+    add("--i-understand-live-orders", action="store_true", help="let real orders leave")
+    add("--sign-limits", type=Path, metavar="FILE", help="sign a file of risk limits off, and end")
+    add(
+        "--accept-holdings",
+        action="store_true",
+        help="take what the live account holds beside ours as given",
+    )
     add("--json", action="store_true", help="one JSON object at the end instead of tables")
     return made
 
 
 def _name(text: str) -> str:
-    if not text.replace("-", "").isalnum() or text.isdigit():
+    if not text.replace("-", "").isalnum() or not text.strip("-"):
         raise argparse.ArgumentTypeError(f"{text!r} is no name: give letters, digits and hyphens")
     return text
 
@@ -76,6 +86,8 @@ def command(arguments: argparse.Namespace) -> int:
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
     from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
 
+    if arguments.sign_limits:
+        return trading_command.run_sign_off(arguments.sign_limits)
     asked = trading_command.TradingAsked(
         ticker=arguments.ticker,
         strategy=arguments.strategy,
@@ -83,6 +95,9 @@ def command(arguments: argparse.Namespace) -> int:
         parameters=arguments.params,
         limits=arguments.limits,
         paper=PaperAsked(arguments.account, arguments.cash),
+        live=trading_command.LiveWish(
+            arguments.i_understand_live_orders, arguments.accept_holdings
+        ),
         feed=FeedAsked(arguments.source, arguments.clock, arguments.speed, arguments.seed),
         backtest=trading_command.BacktestAsked(
             arguments.start, arguments.end, arguments.spread, arguments.out
@@ -91,7 +106,8 @@ def command(arguments: argparse.Namespace) -> int:
     )
     if arguments.mode == "backtest":
         return trading_command.run_backtest_command(asked)
-    return trading_command.run_paper(asked)
+    run = trading_command.run_live if arguments.mode == "live" else trading_command.run_paper
+    return run(asked)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,17 @@ from app.backtest import run_backtest
 from app.backtest_events import MINUTE_S, MOST_CONTRACTS, stored_market
 from app.backtest_report import figures, write_report
 from app.limits_file import read_limits
+from app.live_orders import choose_account, sign_off, signed_limits
 from app.strategy_catalog import find_strategy, make_strategy, read_parameters
 from app.trading_feed import open_feed
-from app.trading_session import PaperAsked, paper_session
+from app.trading_session import LiveAsked, PaperAsked, Setup, live_session, paper_session
 from app.trading_view import TradingView
 from app.trading_words import coloured, positions_table
 from app.wiring import open_store, store_place
 from engine.limits import RiskLimits
 from engine.risk import RiskGate
 from models.errors import ConfigError, DataError
-from models.order_terms import OrderStatus
+from models.order_terms import Mode, OrderStatus
 from utils.market_calendar import sessions
 from utils.paths import state_folder
 
@@ -36,9 +37,10 @@ if TYPE_CHECKING:
 
     from app.backtest import BacktestResult
     from app.backtest_events import StoredMarket
-    from app.trading_feed import FeedAsked
+    from app.trading_feed import Feed, FeedAsked
     from app.trading_session import TradingSession
-    from ports.strategy import Strategy
+    from ports.store import Store
+    from ports.strategy import Parameters, Strategy
     from utils.market_calendar import Session
 
 
@@ -60,6 +62,19 @@ class BacktestAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveWish:
+    """What a person says to live orders.
+
+    Attributes:
+        understood: They are meant.
+        accept_holdings: What the account holds beside ours is taken as given.
+    """
+
+    understood: bool = False
+    accept_holdings: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TradingAsked:
     """One call of the command.
 
@@ -69,7 +84,8 @@ class TradingAsked:
         pairs: Parameters, each `name=value`.
         parameters: YAML file of parameters.
         limits: YAML file of risk limits.
-        paper: Which paper account.
+        paper: Which paper account; the name is that of the live one in live mode.
+        live: Whether orders really leave.
         feed: Which market.
         backtest: Which stored data.
         json: One JSON object at the end instead of tables.
@@ -81,11 +97,12 @@ class TradingAsked:
     parameters: Path | None
     limits: Path | None
     paper: PaperAsked
+    live: LiveWish
     feed: FeedAsked
     backtest: BacktestAsked
     json: bool
 
-    def strategy_made(self) -> Strategy:
+    def strategy_made(self) -> tuple[Strategy, Parameters]:
         """Return the strategy with its parameters.
 
         Raises:
@@ -93,7 +110,21 @@ class TradingAsked:
         """
         kind = find_strategy(self.strategy)
         given = read_parameters(kind, self.parameters, self.pairs, symbol=self.ticker)
-        return make_strategy(kind, given)
+        return make_strategy(kind, given), given
+
+    def check(self) -> None:
+        """Refuse what is wrong before anything is started.
+
+        Raises:
+            ConfigError: Strategy, parameters or limits cannot be used.
+        """
+        self.strategy_made()
+        self.gate(1.0)
+
+    def setup(self, feed: Feed, store: Store) -> Setup:
+        """Return what a session is made of."""
+        strategy, parameters = self.strategy_made()
+        return Setup(strategy, parameters, self.gate(feed.speed), feed, store)
 
     def gate(self, speed: float) -> RiskGate:
         """Return the risk gate.
@@ -114,23 +145,68 @@ def run_paper(asked: TradingAsked) -> int:
     Raises:
         TradingError: What a person must know.
     """
-    strategy = asked.strategy_made()
-    asked.gate(1.0)  # a wrong file is told before anything is started
-    console = Console(stderr=asked.json)
+    asked.check()
     with (
         open_feed(asked.feed) as feed,
         open_store() as store,
-        paper_session(strategy, feed, store, asked.gate(feed.speed), asked.paper) as session,
+        paper_session(asked.setup(feed, store), asked.paper) as session,
     ):
-        console.print(f"{feed.described}: {len(session.symbols)} instruments", soft_wrap=True)
-        for note in session.notes:
-            console.print(note, style="dim")
-        with TradingView(session, console) as view:
-            for _ in session.run(view.say):
-                view.tick()
-        session.finish()
-        _show(session, console, as_json=asked.json)
+        _play(session, as_json=asked.json)
     return cli.OK
+
+
+def run_live(asked: TradingAsked) -> int:
+    """Trade one session with orders that leave; return the exit status.
+
+    Raises:
+        TradingError: What a person must know.
+    """
+    if not asked.live.understood:
+        raise ConfigError(
+            "--mode live sends real orders: add --i-understand-live-orders if that is meant, or "
+            "trade by --mode paper, which needs nothing"
+        )
+    limits = signed_limits(asked.limits)
+    asked.check()
+    with open_feed(asked.feed) as feed, open_store() as store:
+        account_id = choose_account(feed.settings, asked.paper.account)
+        live = LiveAsked(account_id, Mode.LIVE, asked.live.accept_holdings)
+        print(
+            f"LIVE ORDERS for account {account_id[:8]}... by limits {limits.digest[:12]}",
+            file=sys.stderr,
+        )
+        with live_session(asked.setup(feed, store), live) as session:
+            _play(session, as_json=asked.json)
+    return cli.OK
+
+
+def run_sign_off(path: Path) -> int:
+    """Show limits, and remember that a person trades by them; return the exit status.
+
+    Raises:
+        ConfigError: The file cannot be used.
+    """
+    read = sign_off(path)
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in read.limits.model_dump().items():
+        table.add_row(name, str(value))
+    console = Console()
+    console.print(table)
+    console.print(f"signed off: {path}, SHA-256 {read.digest[:12]}...", soft_wrap=True)
+    return cli.OK
+
+
+def _play(session: TradingSession, *, as_json: bool) -> None:
+    """Run a session to its end, and show it."""
+    console = Console(stderr=as_json)
+    console.print(f"{session.feed.described}: {len(session.symbols)} instruments", soft_wrap=True)
+    for note in session.notes:
+        console.print(note, style="dim", soft_wrap=True)
+    with TradingView(session, console) as view:
+        for _ in session.run(view.say):
+            view.tick()
+    session.finish()
+    _show(session, console, as_json=as_json)
 
 
 def run_backtest_command(asked: TradingAsked) -> int:
@@ -139,7 +215,7 @@ def run_backtest_command(asked: TradingAsked) -> int:
     Raises:
         TradingError: What a person must know.
     """
-    strategy = asked.strategy_made()
+    strategy, _ = asked.strategy_made()
     gate = asked.gate(MINUTE_S)
     sessions = _sessions(asked.backtest)
     console = Console(stderr=asked.json)

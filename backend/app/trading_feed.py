@@ -28,13 +28,13 @@ from schwab_integration.market_data import SchwabMarketData
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.streaming import SchwabStream
 from simulator.clock import market_clock
-from utils.clock import wall_clock
+from utils.clock import to_ns, wall_clock
 from utils.feed import plainly
 from utils.market_calendar import NEW_YORK, Session, last_session, session_until
 from utils.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from app.simulated_market import SimulatorStatus
     from models.events import Event
@@ -206,17 +206,22 @@ def listening(
         closing(SchwabStream(feed.settings)) as stream,
         plainly(lambda: stream.hear(wanted)) as events,
     ):
-        yield _until_the_close(events, int(feed.session.close.timestamp() * 1e9), feed.clock)
+        yield until_the_close(_for_the_engine(events, feed), feed)
 
 
-def _until_the_close(
-    events: Iterator[object], close_ns: int, clock: Callable[[], datetime]
-) -> Iterator[Event]:
+def _for_the_engine(events: Iterator[object], feed: Feed) -> Iterator[Event]:
+    """Yield what the engine eats; heartbeats carry the market's time, not that of the server."""
     for event in events:
         if isinstance(event, Heartbeat):
-            # A heartbeat carries the server's wall time; the market's is what counts here.
-            event = Heartbeat(time_ns=int(clock().timestamp() * 1e9))  # noqa: PLW2901
-        if isinstance(event, Quote | Heartbeat | TradeTick | Bar | OrderUpdate):
+            yield Heartbeat(time_ns=to_ns(feed.clock()))
+        elif isinstance(event, Quote | TradeTick | Bar | OrderUpdate):
             yield event
-            if event.time_ns >= close_ns:
-                return
+
+
+def until_the_close(events: Iterator[Event], feed: Feed) -> Iterator[Event]:
+    """Yield events up to the first one after the session's end, that one included."""
+    close_ns = to_ns(feed.session.close)
+    for event in events:
+        yield event
+        if event.time_ns >= close_ns:
+            return

@@ -1,24 +1,29 @@
-"""One trading session in paper mode: feed, venue, engine, gate, books - and its end."""
+"""One trading session: market, venue, engine, gate and books put together, squared, and run."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from app.trading_books import KeptPaperBroker, Mirror, open_books, open_paper_account
-from app.trading_feed import choose_symbols, listening
+from app.trading_feed import choose_symbols, listening, until_the_close
 from engine.core import Engine
 from engine.desk import Names
-from engine.reconciliation import Told, reconcile
+from engine.reconciliation import Baseline, Told, reconcile
+from models.decisions import Began
 from models.errors import ConfigError, StoreError
 from models.events import Heartbeat
 from models.order_terms import Mode
+from schwab_integration.trading_engine import TradingEngine, TradingTerms
 from utils.clock import to_ns, to_time
 from utils.market_calendar import NEW_YORK
+from utils.paths import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,11 +32,12 @@ if TYPE_CHECKING:
 
     from app.trading_books import Books
     from app.trading_feed import Feed
+    from engine.reconciliation import Reconciled
     from engine.risk import RiskGate
     from models.decisions import Decision
     from models.events import Event
     from ports.store import Store
-    from ports.strategy import Strategy
+    from ports.strategy import Parameters, Strategy
 
 _MIRROR_S = 1.0
 """Between two writes to the database, wall time."""
@@ -39,28 +45,36 @@ _MIRROR_S = 1.0
 _LONG_AGO = timedelta(days=60)
 
 
+class Play(Protocol):
+    """Yields the events of a session, each when it has had its effect."""
+
+    def __call__(self) -> Iterator[Event]:
+        """Begin."""
+        ...
+
+
 @dataclass
 class TradingSession:
-    """A run that is ready: ask `run` for its events' effects, one after the other.
+    """A run that is squared and ready.
 
     Attributes:
         engine: The loop.
         feed: The market.
         symbols: What is listened to.
-        account_id: Of the account.
-        notes: What a person should know of its beginning.
+        play: Yields the events.
         books: Where it writes.
         mirror: Their copy in the database.
+        notes: What a person should know of its beginning.
         stale: Why the database does not have the newest state, or None.
     """
 
     engine: Engine
     feed: Feed
     symbols: tuple[str, ...]
-    account_id: str
-    notes: list[str]
+    play: Play
     books: Books
     mirror: Mirror
+    notes: list[str] = field(default_factory=list)
     stale: str | None = None
 
     def run(self, hear: Callable[[Decision], None]) -> Iterator[Event]:
@@ -71,13 +85,11 @@ class TradingSession:
         """
         self.books.listener = hear
         written = 0.0
-        with listening(self.feed, self.symbols) as events:
-            for event in events:
-                self.engine.on(event)
-                yield event
-                if time.monotonic() - written >= _MIRROR_S:
-                    self.stale = self.mirror.write(self.engine)
-                    written = time.monotonic()
+        for event in self.play():
+            yield event
+            if time.monotonic() - written >= _MIRROR_S:
+                self.stale = self.mirror.write(self.engine)
+                written = time.monotonic()
 
     def finish(self) -> None:
         """End: the strategy hears it, and the database gets what it lacks.
@@ -89,6 +101,37 @@ class TradingSession:
         self.stale = self.mirror.write(self.engine)
         if self.stale:
             raise StoreError(f"{self.stale}; the journal has everything, the next run writes it")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What every session is made of.
+
+    Attributes:
+        strategy: What decides.
+        parameters: Its own.
+        gate: What orders must pass.
+        feed: The market.
+        store: The database.
+    """
+
+    strategy: Strategy
+    parameters: Parameters
+    gate: RiskGate
+    feed: Feed
+    store: Store
+
+    def began(self, mode: Mode, now_ns: int, others: dict[str, Decimal]) -> Began:
+        """Return the record of a beginning."""
+        return Began(
+            event=0,
+            at_ns=now_ns,
+            strategy=self.strategy.name,
+            mode=mode,
+            parameters=msgspec.Raw(self.parameters.model_dump_json().encode()),
+            limits=msgspec.Raw(self.gate.limits.model_dump_json().encode()),
+            others=others,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,69 +148,144 @@ class PaperAsked:
 
 
 @contextmanager
-def paper_session(
-    strategy: Strategy, feed: Feed, store: Store, gate: RiskGate, asked: PaperAsked
-) -> Iterator[TradingSession]:
-    """Put a paper session together: books are opened, read and reconciled.
-
-    Args:
-        strategy: What decides.
-        feed: The market.
-        store: The database.
-        gate: What orders must pass.
-        asked: Which account trades.
+def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
+    """Put a paper session together: books are opened, read and squared with the venue.
 
     Raises:
-        StoreError: Journal, account or database cannot be used.
+        StoreError: Journal, account or database cannot be used, or they differ.
         ConfigError: The account has seen a later market than this one.
     """
-    now = feed.clock()
-    run_id = f"{Mode.PAPER.value[0]}{now.astimezone(NEW_YORK):%y%m%d}-{secrets.token_hex(3)}"
+    if asked.account and asked.account.isdigit():
+        raise ConfigError(f"--account {asked.account}: a paper account's name needs a letter")
+    feed, now = setup.feed, setup.feed.clock()
+    run_id = _run_id(Mode.PAPER, now)
     account_id = asked.account or ("paper" if feed.origin == "live" else f"paper-{run_id}")
     with open_books(account_id, Mode.PAPER) as books:
         venue = open_paper_account(account_id, Mode.PAPER, asked.cash)
         _check_time(venue.state.now_ns, now, account_id)
-        names = Names(account_id, Mode.PAPER, strategy.name, run_id)
+        names = Names(account_id, Mode.PAPER, setup.strategy.name, run_id)
         broker = KeptPaperBroker(venue, lambda: to_time(engine.market.now_ns))
-        engine = Engine(strategy, broker, gate=gate, record=books.record, names=names)
+        engine = Engine(setup.strategy, broker, gate=setup.gate, record=books.record, names=names)
         engine.market.now_ns = to_ns(now)
-        notes = _take_up(engine, books)
-        symbols = choose_symbols(feed, strategy.needs())
-        held = [symbol for symbol in venue.symbols() if symbol not in symbols]
+        found = _take_up_paper(engine, books)
+        notes = _notes(found, books)
+        books.record(setup.began(Mode.PAPER, to_ns(now), found.others))
+        needed = choose_symbols(feed, setup.strategy.needs())
+        symbols = (*needed, *sorted(venue.symbols() - set(needed)))
         engine.start(to_ns(now))
-        yield TradingSession(
-            engine, feed, (*symbols, *sorted(held)), account_id, notes, books, Mirror(books, store)
+
+        def play() -> Iterator[Event]:
+            with listening(feed, symbols) as events:
+                for event in events:
+                    engine.on(event)
+                    yield event
+
+        mirror = Mirror(books, setup.store)
+        yield TradingSession(engine, feed, symbols, play, books, mirror, notes)
+
+
+def _take_up_paper(engine: Engine, books: Books) -> Reconciled:
+    """Rebuild the engine from the journal, and square it with the venue.
+
+    Raises:
+        StoreError: They differ.
+    """
+    engine.resume(books.decisions())
+    engine.hear(engine.broker.observe(Heartbeat(time_ns=engine.market.now_ns)))
+    since = to_time(engine.market.now_ns) - _LONG_AGO
+    broker = engine.broker
+    told = Told(broker.orders(since), broker.fills(since), broker.positions())
+    held = {name: each.quantity for name, each in engine.portfolio.holdings.items()}
+    found = reconcile(engine.book, held, told, engine.market.now_ns, Baseline(0, {}))
+    _refuse_differences(found)
+    engine.hear(found.updates)
+    return found
+
+
+def _refuse_differences(found: Reconciled) -> None:
+    if found.differences:
+        raise StoreError(
+            "journal and broker differ in what nobody can explain, and nothing is traded: "
+            + "; ".join(found.differences)
         )
+
+
+def _notes(found: Reconciled, books: Books) -> list[str]:
+    notes = [f"{books.past} decisions of earlier runs taken up"] if books.past else []
+    if found.updates:
+        notes.append(f"{len(found.updates)} orders had news that the journal lacked")
+    if found.external:
+        notes.append(f"{len(found.external)} orders of others are left alone")
+    if found.others:
+        notes.append(f"the account holds {len(found.others)} instruments that are not ours")
+    return notes
+
+
+def _run_id(mode: Mode, now: datetime) -> str:
+    return f"{mode.value[0]}{now.astimezone(NEW_YORK):%y%m%d}-{secrets.token_hex(3)}"
 
 
 def _check_time(seen_ns: int, now: datetime, account_id: str) -> None:
     if seen_ns > to_ns(now):
         seen = to_time(seen_ns).astimezone(NEW_YORK)
         raise ConfigError(
-            f"the account {account_id} has traded until {seen:%Y-%m-%d %H:%M}, and this market is "
-            f"at {now.astimezone(NEW_YORK):%Y-%m-%d %H:%M}: give another --account, or a later --clock"
+            f"the account {account_id} has traded until {seen:%Y-%m-%d %H:%M}, and this market is at "
+            f"{now.astimezone(NEW_YORK):%Y-%m-%d %H:%M}: give another --account, or a later --clock"
         )
 
 
-def _take_up(engine: Engine, books: Books) -> list[str]:
-    """Rebuild the engine from the journal, and square it with the venue; return notes of it.
+@dataclass(frozen=True, slots=True)
+class LiveAsked:
+    """Which account at the broker trades.
+
+    Attributes:
+        account_id: Its hash.
+        mode: LIVE, or REHEARSAL at a simulator.
+        accept_holdings: Take what the account holds beside ours as given, whatever explains it.
+    """
+
+    account_id: str
+    mode: Mode
+    accept_holdings: bool = False
+
+
+@contextmanager
+def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
+    """Put a session together whose orders go to Schwab, or to a simulator that speaks like it.
 
     Raises:
-        StoreError: They differ in a way that nobody can explain.
+        StoreError: A journal or the database cannot be used, or journal and broker differ.
+        AuthError: Schwab does not let us in.
+        ProviderError: It does not answer.
     """
-    engine.resume(books.decisions())
-    engine.hear(engine.broker.observe(Heartbeat(time_ns=engine.market.now_ns)))
-    since = to_time(engine.market.now_ns) - _LONG_AGO
-    broker = engine.broker
-    told = Told(broker.orders(since), broker.fills(since), broker.positions(), whole=True)
-    held = {name: each.quantity for name, each in engine.portfolio.holdings.items()}
-    found = reconcile(engine.book, held, told, engine.market.now_ns)
-    if found.differences:
-        raise StoreError(
-            f"the journal and the broker differ, and nothing is traded: {'; '.join(found.differences)}"
+    feed, now = setup.feed, setup.feed.clock()
+    with open_books(asked.account_id, asked.mode) as books:
+        terms = TradingTerms(
+            account_id=asked.account_id,
+            mode=asked.mode,
+            run_id=_run_id(asked.mode, now),
+            order_journal=state_folder("journals") / f"{asked.account_id}.orders.jsonl",
+            gate=setup.gate,
+            record=books.record,
+            clock=feed.clock,
+            retirement=feed.settings.retirement,
+            option_level=feed.settings.option_level,
         )
-    engine.hear(found.updates)
-    notes = [f"{books.past} decisions of earlier runs taken up"] if books.past else []
-    if found.updates:
-        notes.append(f"{len(found.updates)} orders had news that the journal lacked")
-    return notes
+        with TradingEngine(feed.settings, setup.strategy, terms) as trading:
+            found = trading.take_up(books.decisions(), accept_holdings=asked.accept_holdings)
+            _refuse_differences(found)
+            notes = _notes(found, books)
+            notes += [f"{name}: {question}" for name, question in trading.questions().items()]
+            books.record(setup.began(asked.mode, to_ns(now), found.others))
+            needed = choose_symbols(feed, setup.strategy.needs())
+            held = {
+                name for name, each in trading.engine.portfolio.holdings.items() if each.quantity
+            }
+            symbols = (*needed, *sorted(held - set(needed)))
+            trading.start()
+
+            def play() -> Iterator[Event]:
+                yield from until_the_close(trading.run(symbols), feed)
+
+            mirror = Mirror(books, setup.store)
+            yield TradingSession(trading.engine, feed, symbols, play, books, mirror, notes)

@@ -267,6 +267,7 @@ class Engine:
                 by=by,
             )
         )
+        self.book.awaited.add(client_order_id)
         try:
             updates = self.broker.cancel(order.order_id)
         except OrderRejected:

@@ -135,6 +135,11 @@ class EngineDesk:
         """Return the orders that have not ended, oldest first."""
         return self._book.working()
 
+    @property
+    def waits(self) -> bool:
+        """Whether the broker's answer to one of its requests is still on its way."""
+        return bool(self._book.awaited)
+
     # What it may ask.
 
     def open(

@@ -21,12 +21,15 @@ class OrderBook:
         self.states: dict[str, OrderState] = {}
         self._owners: dict[str, str] = {}
         self._working: dict[str, None] = {}
+        self.awaited: set[str] = set()
+        """Orders of which an answer is on its way: to their submission, or to their cancel."""
 
     def add(self, ticket: OrderTicket) -> None:
         """Take the orders of a ticket in, before it leaves."""
         for order in orders_of(ticket):
             self.states[order.client_order_id] = OrderState(order)
             self._working[order.client_order_id] = None
+        self.awaited.add(orders_of(ticket)[0].client_order_id)
 
     def apply(self, update: OrderUpdate) -> tuple[str, tuple[Fill, ...]] | None:
         """Join an update, and return whose it is with the executions that are new.
@@ -46,6 +49,8 @@ class OrderBook:
         self.states[name] = after
         if after.order.status.terminal:
             self._working.pop(name, None)
+        if after.order.status.terminal or update.order_id is not None:
+            self.awaited.discard(name)
         return (name, fills) if changed else None
 
     def order(self, client_order_id: str) -> Order | None:

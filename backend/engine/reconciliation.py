@@ -2,8 +2,8 @@
 
 There comes of it: news that was missed, orders of others, differences that nobody can explain.
 
-Absence from a list is no cancel: an order of ours that the broker took and no longer shows is a
-difference, unless the broker is one whose lists are certain to be whole (a paper account).
+Absence from a list is no cancel: an order of ours that left and that the broker does not show is a
+difference. What was written down and never left is certain: it does not stand there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from models.order_terms import OrderStatus, Side
 from utils.clock import to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from engine.order_book import OrderBook
     from models.trading import Order, Position, Trade
@@ -31,11 +31,13 @@ class Reconciled(NamedTuple):
         updates: News of our orders that we had missed, to be booked.
         external: Orders that others entered: labelled, and left alone.
         differences: What cannot be explained, a sentence each; trading does not begin with one.
+        others: What the account holds that is not ours, units by symbol.
     """
 
     updates: list[OrderUpdate]
     external: list[Order]
     differences: list[str]
+    others: dict[str, Decimal]
 
 
 class Told(NamedTuple):
@@ -45,13 +47,25 @@ class Told(NamedTuple):
         orders: Those entered since the time that was asked for, newest state.
         fills: Executions since then.
         positions: What is held.
-        whole: Whether an order that is not in the list certainly does not stand there.
+        left: Client order ids of orders that left this machine, or may have.
     """
 
     orders: Sequence[Order]
     fills: Sequence[Trade]
     positions: Sequence[Position]
-    whole: bool = False
+    left: Collection[str] = ()
+
+
+class Baseline(NamedTuple):
+    """What an account held that is not ours, at the newest time when that was certain.
+
+    Attributes:
+        at_ns: When.
+        holdings: Units by symbol, short negative.
+    """
+
+    at_ns: int
+    holdings: Mapping[str, Decimal]
 
 
 def reconcile(
@@ -59,6 +73,7 @@ def reconcile(
     held: Mapping[str, Decimal],
     told: Told,
     now_ns: int,
+    baseline: Baseline | None = None,
 ) -> Reconciled:
     """Compare a run's orders and holdings with what the broker says.
 
@@ -67,6 +82,7 @@ def reconcile(
         held: Our units by symbol, as the journal has them, short negative.
         told: What the broker says.
         now_ns: Stamped on the news.
+        baseline: What of the account is not ours; None takes whatever it holds beside ours.
     """
     fills: dict[str, list[Trade]] = {}
     for trade in told.fills:
@@ -86,15 +102,19 @@ def reconcile(
     for order in book.working():
         if order.client_order_id in seen:
             continue
-        if told.whole:
+        if order.client_order_id not in told.left:
             updates.append(_never_there(order, now_ns))
         elif order.status is not OrderStatus.UNKNOWN:
             differences.append(
                 f"order {order.client_order_id} ({order.order_id or 'no id'}) is "
                 f"{order.status} here, and the broker does not show it"
             )
-    differences += _holdings(held, updates, told, book)
-    return Reconciled(updates, external, differences)
+    ours = _with_fills(held, updates)
+    there = {each.symbol: each.signed_quantity for each in told.positions}
+    others = _less(there, ours)
+    if baseline is not None:
+        differences += _unexplained(others, baseline, told, book)
+    return Reconciled(updates, external, differences, others)
 
 
 def _update(order: Order, missed: Iterable[Trade], now_ns: int) -> OrderUpdate:
@@ -130,26 +150,35 @@ def _never_there(order: Order, now_ns: int) -> OrderUpdate:
     )
 
 
-def _holdings(
-    held: Mapping[str, Decimal],
-    updates: Iterable[OrderUpdate],
-    told: Told,
-    book: OrderBook,
-) -> list[str]:
-    """Return a sentence for each holding that fills, ours and others', do not explain."""
-    expected = dict(held)
+def _with_fills(held: Mapping[str, Decimal], updates: Iterable[OrderUpdate]) -> dict[str, Decimal]:
+    after = dict(held)
     for update in updates:
         for fill in update.fills:
             signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
-            expected[fill.symbol] = expected.get(fill.symbol, _ZERO) + signed
+            after[fill.symbol] = after.get(fill.symbol, _ZERO) + signed
+    return after
+
+
+def _less(there: Mapping[str, Decimal], ours: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return what is there and not ours, or ours and not there (negative)."""
+    rest = {
+        symbol: there.get(symbol, _ZERO) - ours.get(symbol, _ZERO)
+        for symbol in sorted({*there, *ours})
+    }
+    return {symbol: quantity for symbol, quantity in rest.items() if quantity}
+
+
+def _unexplained(
+    others: Mapping[str, Decimal], baseline: Baseline, told: Told, book: OrderBook
+) -> list[str]:
+    """Return a sentence for each holding that neither our fills nor those of others explain."""
+    expected = dict(baseline.holdings)
     for trade in told.fills:
-        if trade.client_order_id not in book.states:
-            signed = trade.signed_quantity
-            expected[trade.symbol] = expected.get(trade.symbol, _ZERO) + signed
-    there = {each.symbol: each.signed_quantity for each in told.positions}
+        if trade.client_order_id not in book.states and to_ns(trade.ts) > baseline.at_ns:
+            expected[trade.symbol] = expected.get(trade.symbol, _ZERO) + trade.signed_quantity
     return [
-        f"{symbol}: the fills come to {expected.get(symbol, _ZERO)}, the broker holds "
-        f"{there.get(symbol, _ZERO)}"
-        for symbol in sorted({*expected, *there})
-        if expected.get(symbol, _ZERO) != there.get(symbol, _ZERO)
+        f"{symbol}: beside our own, fills come to {expected.get(symbol, _ZERO)} and the broker "
+        f"holds {others.get(symbol, _ZERO)}"
+        for symbol in sorted({*expected, *others})
+        if expected.get(symbol, _ZERO) != others.get(symbol, _ZERO)
     ]

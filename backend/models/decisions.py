@@ -7,12 +7,35 @@ time, no process and no order of sets is in them.
 
 from __future__ import annotations
 
+from decimal import Decimal  # noqa: TC003 - msgspec reads it at run time
 from typing import TypeAlias
 
 import msgspec
 
 from models.events import OrderUpdate, Settlement  # noqa: TC001 - msgspec reads them at run time
-from models.order_terms import SignalAction  # noqa: TC001 - the same
+from models.order_terms import Mode, SignalAction  # noqa: TC001 - the same
+
+
+class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
+    """A run began, squared with the broker.
+
+    Attributes:
+        event: 0.
+        at_ns: Market time.
+        strategy: Its name.
+        mode: How it trades.
+        parameters: Of the strategy, JSON.
+        limits: Of the risk gate, JSON.
+        others: What the account held that is not ours, units by symbol.
+    """
+
+    event: int
+    at_ns: int
+    strategy: str
+    mode: Mode
+    parameters: msgspec.Raw
+    limits: msgspec.Raw
+    others: dict[str, Decimal] = {}
 
 
 class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag="signal", gc=False):
@@ -121,5 +144,5 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     settlement: Settlement
 
 
-Decision: TypeAlias = Signalled | Denied | Intended | CancelAsked | Heard | Ended
+Decision: TypeAlias = Began | Signalled | Denied | Intended | CancelAsked | Heard | Ended
 """What a decision journal holds."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from models import tables
-from models.decisions import CancelAsked, Denied, Heard, Intended, Signalled
+from models.decisions import CancelAsked, Denied, Ended, Heard, Intended, Signalled
 from models.options import OptionContract
 from models.order_terms import Side
 from models.symbols import OCC_LENGTH
@@ -90,7 +90,7 @@ class TradeRows:
             self._event(decision.client_order_id, decision.at_ns, "cancel", detail)
         elif isinstance(decision, Heard):
             self._heard(decision)
-        else:
+        elif isinstance(decision, Ended):
             self._ended(decision.settlement)
 
     def waiting(self) -> dict[str, Frame]:

@@ -122,6 +122,14 @@ class Desk(Protocol):
         """Return this strategy's orders that have not ended, oldest first."""
         ...
 
+    @property
+    def waits(self) -> bool:
+        """Whether the broker's answer to an order or a cancel is still on its way.
+
+        Who asks again meanwhile asks about an order that may be another one by then.
+        """
+        ...
+
     def open(
         self,
         legs: Sequence[Leg],

@@ -80,6 +80,8 @@ class CoveredCall(Strategy):
 
     def on_timer(self, name: str) -> None:  # noqa: ARG002 - there is one timer
         """Buy shares, sell a call, buy one back, or move the order that works."""
+        if self.desk.waits:
+            return
         working = self.desk.orders()
         if working:
             self._press(working[0])

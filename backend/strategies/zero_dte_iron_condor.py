@@ -129,6 +129,8 @@ class ZeroDteIronCondor(Strategy):
         """Open, manage or close, as the time and the market ask for."""
         if self.desk.now.date() != self._day:
             self._begin_day()
+        if self.desk.waits:
+            return
         working = self.desk.orders()
         if working and _closes(working[0]):
             self._press(working[0])
