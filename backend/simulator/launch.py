@@ -138,6 +138,10 @@ def environment_for(
         # Programs of ours see whom they ask, and leave the real account's token alone.
         "SCHWAB_BASE_URL": status.schwab,
         "POLYGON_BASE_URL": status.polygon,
+        "POLYGON_STREAM_URL": status.polygon.replace("http", "ws", 1),
+        "POLYGON_S3_ENDPOINT": status.s3,
+        "POLYGON_S3_ACCESS_KEY": status.s3_access_key,
+        "POLYGON_S3_SECRET_KEY": status.s3_secret_key,
         **dict.fromkeys(("POLYGON_API_KEY", "MASSIVE_API_KEY"), status.polygon_key),
         "SCHWAB_TOKEN_FILE": str(token_file.with_name("schwab_token.json")),
     }
