@@ -251,10 +251,15 @@ def within_contract(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(rows)) - np.repeat(starts, lengths)
 
 
-def minutes_of_trades(trades: pl.DataFrame) -> pl.DataFrame:
-    """Return the bars of minutes that trades make, as `MINUTES`; without trades there is no bar."""
+def minutes_of_trades(trades: pl.DataFrame, every: str = "1m") -> pl.DataFrame:
+    """Return the bars that trades make, as `MINUTES`; without trades there is no bar.
+
+    Args:
+        trades: As `TRADES`.
+        every: Length of a bar.
+    """
     value = (pl.col("price") * pl.col("size")).sum()
-    frame = trades.group_by("occ_symbol", pl.col("ts").dt.truncate("1m"), maintain_order=True).agg(
+    frame = trades.group_by("occ_symbol", pl.col("ts").dt.truncate(every), maintain_order=True).agg(
         open=pl.col("price").first(),
         high=pl.col("price").max(),
         low=pl.col("price").min(),

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from simulator.polygon.aggregates import minute_bars, second_bars
+from simulator.option_tape import minutes_of_trades
+from simulator.polygon.aggregates import minute_bars
+from simulator.polygon.replies import without_nulls
 from simulator.polygon.tickers import Named, named
-from utils.market_calendar import last_session
+from utils.market_calendar import extended_hours, last_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,11 +21,12 @@ if TYPE_CHECKING:
     from simulator.world import World
 
 WILDCARD_UNDERLYINGS = ("QQQ", "SPY")
-"""Whose contracts `AM.*` and `T.*` cover: all contracts of all underlyings would be too much for one
+"""Whose contracts `AM.*`, `A.*` and `T.*` cover: all contracts of all underlyings would be too much for one
 machine."""
 
 _EXCHANGE = 312
 _MINUTE = timedelta(minutes=1)
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,23 +116,29 @@ class StreamTape:
         self, tickers: list[Named], since: datetime, until: datetime
     ) -> Iterator[tuple[datetime, dict[str, Any]]]:
         """Tell each bar when its minute is over."""
-        start, end = since - _MINUTE, until - _MINUTE
-        first = start.replace(second=0, microsecond=0)
+        if until.replace(second=0, microsecond=0) <= since:
+            return  # no minute has ended
         for found, frame in self._frames(tickers, "minutes", until):
-            bars = frame if frame is not None else minute_bars(self.world, found, first, until)
-            over = bars.filter((pl.col("ts") > start) & (pl.col("ts") <= end))
-            yield from self._aggregates(found, over, "AM", _MINUTE)
+            bars = frame if frame is not None else self._minutes_of_day(found, until)
+            yield from self._aggregates(found, _ended(bars, since, until, _MINUTE), "AM", _MINUTE)
 
     def _second_bars(
         self, tickers: list[Named], since: datetime, until: datetime
     ) -> Iterator[tuple[datetime, dict[str, Any]]]:
-        second = timedelta(seconds=1)
-        for found in tickers:
-            if found.ticker == "*":
-                continue
-            bars = second_bars(self.world, found, since - second, until)
-            over = bars.filter((pl.col("ts") + second > since) & (pl.col("ts") + second <= until))
-            yield from self._aggregates(found, over, "A", second)
+        for found, bars in self._frames(tickers, "seconds", until):
+            if bars is not None:
+                over = _ended(bars, since, until, _SECOND)
+                yield from self._aggregates(found, over, "A", _SECOND)
+
+    def _minutes_of_day(self, found: Named, until: datetime) -> pl.DataFrame:
+        """Return an underlying's minutes since its day began, with what ran up until each."""
+        day = last_session(until)
+        begin, _ = extended_hours(day)
+        bars = minute_bars(self.world, found, begin, until).with_columns(
+            occ_symbol=pl.lit(None, pl.String)
+        )
+        opened = pl.col("open").filter(pl.col("ts") >= day.open).first()
+        return running(bars).with_columns(day_open=opened)
 
     def _aggregates(
         self, found: Named, bars: pl.DataFrame, kind: str, length: timedelta
@@ -140,7 +149,7 @@ class StreamTape:
             event: dict[str, Any] = {
                 "ev": kind,
                 "sym": f"O:{symbol.replace(' ', '')}" if symbol else found.ticker,
-                "op": row["open"],
+                "op": row["day_open"],
                 "o": row["open"],
                 "c": row["close"],
                 "h": row["high"],
@@ -150,9 +159,10 @@ class StreamTape:
             }
             if self.market != "indices":
                 vwap = row["vwap"] if row["vwap"] is not None else row["close"]
-                event |= {"v": row["volume"], "av": row["volume"], "vw": round(vwap, 4)}
-                event |= {"a": round(vwap, 4), "z": row["volume"]}
-            yield row["ts"] + length, event
+                event |= {"v": row["volume"], "av": row["day_volume"], "vw": round(vwap, 4)}
+                size = row["volume"] // (row["trades"] or 1)
+                event |= {"a": round(row["day_vwap"], 4), "z": size}
+            yield row["ts"] + length, without_nulls(event)
 
     def _trades(
         self, tickers: list[Named], since: datetime, until: datetime
@@ -245,9 +255,7 @@ class StreamTape:
         for underlying, tape, symbols in self._tapes(tickers, until):
             key = (underlying, day, kind, *symbols)
             if key not in self._frames_of_session:
-                chosen = None if "*" in symbols else symbols
-                rows = tape.minutes(chosen) if kind == "minutes" else tape.trades(chosen)
-                self._frames_of_session[key] = rows.sort("ts")
+                self._frames_of_session[key] = _rows_of(tape, kind, symbols).sort("ts")
             yield tickers[0], self._frames_of_session[key]
 
     def _tapes(
@@ -262,3 +270,29 @@ class StreamTape:
             tape = self.world.tape(underlying, day)
             if tape is not None:
                 yield underlying, tape, wanted
+
+
+def running(bars: pl.DataFrame) -> pl.DataFrame:
+    """Add what a day's bars of each contract ran up: day_open, day_volume, day_vwap."""
+    volume = pl.col("volume").cum_sum().over("occ_symbol")
+    value = pl.coalesce("vwap", "close") * pl.col("volume")
+    vwap = value.cum_sum().over("occ_symbol") / volume
+    return bars.with_columns(
+        day_open=pl.col("open").first().over("occ_symbol"),
+        day_volume=volume,
+        day_vwap=pl.when(volume > 0).then(vwap).otherwise("close"),
+    )
+
+
+def _rows_of(tape: OptionTape, kind: str, symbols: list[str]) -> pl.DataFrame:
+    """Return a session's trades, or its bars of minutes or seconds, of contracts or of all (`*`)."""
+    chosen = None if "*" in symbols else symbols
+    if kind == "minutes":
+        return running(tape.minutes(chosen))
+    trades = tape.trades(chosen)
+    return running(minutes_of_trades(trades, "1s")) if kind == "seconds" else trades
+
+
+def _ended(bars: pl.DataFrame, since: datetime, until: datetime, length: timedelta) -> pl.DataFrame:
+    """Return the bars whose time was over in (since, until]."""
+    return bars.filter((pl.col("ts") > since - length) & (pl.col("ts") <= until - length))

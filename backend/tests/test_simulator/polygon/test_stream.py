@@ -10,8 +10,15 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from utils.market_calendar import NEW_YORK
+
 CONTRACTS = "/v3/reference/options/contracts"
 NEAR = {"underlying_ticker": "QQQ", "expiration_date": "2026-11-20", "limit": "1000"}
+
+START_MS, OPEN_MS = (
+    int(datetime(2026, 11, 20, *at, tzinfo=NEW_YORK).timestamp()) * 1000 for at in ((7, 0), (9, 30))
+)
+"""When the day's trading begins in the simulator's world, and when the session opens."""
 
 Opened = Callable[..., Any]
 
@@ -161,6 +168,29 @@ def test_trades_and_their_minutes_are_those_of_rest(moving: Any, opened: Opened)
     numbers = [tick["q"] for tick in ticks]
     assert numbers == sorted(set(numbers))
     assert max(map(len, one.frames)) < 1 << 20
+
+
+def test_bars_carry_what_their_day_ran_up(moving: Any, opened: Opened) -> None:
+    one, stocks = opened(moving), opened(moving, "stocks")
+    one.say("subscribe", "A.*,AM.*")
+    one.until(lambda it: len(of_kind(it, "A")) > 50 and of_kind(it, "AM"))
+    for bar in of_kind(one, "A")[:3]:
+        assert bar["e"] - bar["s"] == 1000
+        day = f"/v2/aggs/ticker/{bar['sym']}/range/1/second/2026-11-20/{bar['s']}"
+        told = moving.rows(day, limit="50000")
+        assert bar["op"] == told[0]["o"]
+        assert bar["av"] == sum(row["v"] for row in told)
+        assert bar["v"] == told[-1]["v"]
+        value = sum(row["v"] * row["vw"] for row in told)
+        assert bar["a"] == pytest.approx(value / bar["av"], rel=1e-3)
+        assert bar["z"] == bar["v"] // told[-1]["n"]
+    stocks.say("subscribe", "AM.QQQ")
+    stocks.until(lambda it: of_kind(it, "AM"))
+    bar = of_kind(stocks, "AM")[0]
+    day = moving.rows(f"/v2/aggs/ticker/QQQ/range/1/minute/2026-11-20/{bar['s']}", limit="5000")
+    assert bar["av"] == sum(row["v"] for row in day if row["t"] >= START_MS)
+    (opening,) = (row for row in day if row["t"] == OPEN_MS)
+    assert bar["op"] == opening["o"]
 
 
 def test_quotes_of_contracts_stocks_and_values_of_indices(moving: Any, opened: Opened) -> None:
