@@ -54,14 +54,11 @@ CONDITION_NAMES = {
     233: "Multi Leg Auto-Electronic Trade",
 }
 
-STOCK_TRADES = "none"
-"""The world knows minutes of a stock, not single prints: /v3/trades of a stock is an empty list."""
+CONTRACT_EXCHANGE = "BATO"
+"""`primary_exchange` of every contract."""
 
-TYPICAL_PRICE_AS_VWAP = True
-"""`vw` of an underlying's bar is (h + l + c) / 3: the world knows no volume at each price."""
-
-MIDNIGHT_DAY_BARS = True
-"""`t` of a daily bar is midnight in New York; of a weekly one midnight of the Sunday before."""
+HOLIDAY_NAME = "Holiday"
+"""`name` of every day in /v1/marketstatus/upcoming: the calendar has none."""
 
 PRIMARY_EXCHANGES = {"Q": "XNAS", "N": "XNYS", "P": "ARCX", "A": "XASE", "Z": "BATS"}
 
@@ -73,6 +70,25 @@ AUTH_TIMEOUT_S = 30.0
 
 NOT_AUTHORIZED_WORDS = "not authorized"
 """What a channel that the plan lacks is answered; the real wording is not known."""
+
+NOT_SUBSCRIBED_WORDS = "cannot subscribe to"
+"""What a channel that there is not, or one too many, is answered."""
+
+NOT_AUTHENTICATED_WORDS = "not authenticated"
+"""What is answered to everything before the key."""
+
+UNREADABLE_WORDS = "message could not be read"
+UNKNOWN_ACTION_WORDS = "unknown action"
+
+AUTH_TIMEOUT_WORDS = "No authentication request received."
+SLOW_WORDS = "Your connection is too slow."
+EVICTED_WORDS = (
+    "Maximum number of websocket connections exceeded. You have reached the connection limit for "
+    "your account."
+)
+
+REFUSED_CODE = 1008
+"""With what a connection is closed after a wrong key, an eviction, and a slow consumer."""
 
 BATCH_S = 0.25
 """How often the stream writes; frames stay under `MOST_FRAME_BYTES`."""

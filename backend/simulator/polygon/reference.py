@@ -202,7 +202,7 @@ def upcoming(now: datetime) -> list[dict[str, Any]]:
         if day.weekday() > 4 or (session is not None and not session.early_close):
             continue
         for exchange in ("NYSE", "NASDAQ"):
-            told = {"date": day.isoformat(), "exchange": exchange, "name": "Holiday"}
+            told = {"date": day.isoformat(), "exchange": exchange, "name": facts.HOLIDAY_NAME}
             if session is None:
                 found.append(told | {"status": "closed"})
             else:
@@ -289,7 +289,7 @@ def _contract(row: dict[str, Any]) -> dict[str, Any]:
         "contract_type": row["contract_type"],
         "exercise_style": _STYLES[style],
         "expiration_date": row["expiration"].isoformat(),
-        "primary_exchange": "BATO",
+        "primary_exchange": facts.CONTRACT_EXCHANGE,
         "shares_per_contract": 100,
         "strike_price": row["strike"],
         "ticker": row["ticker"],

@@ -30,13 +30,8 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 MARKETS = ("options", "stocks", "indices")
-POLICY_VIOLATION = 1008
 
 _NEEDS = {"T": Data.TRADES, "Q": Data.QUOTES, "FMV": Data.QUOTES}
-_EVICTED = (
-    "Maximum number of websocket connections exceeded. You have reached the connection limit for "
-    "your account."
-)
 
 
 class _Asked(msgspec.Struct):
@@ -147,19 +142,19 @@ class PolygonStreams:
     @staticmethod
     def _too_late(connection: Connection) -> None:
         if connection.plan is None:
-            connection.status("auth_timeout", "No authentication request received.")
-            connection.end(POLICY_VIOLATION)
+            connection.status("auth_timeout", facts.AUTH_TIMEOUT_WORDS)
+            connection.end(facts.REFUSED_CODE)
 
     def _act(self, connection: Connection, market: str, text: str) -> None:
         try:
             asked = msgspec.json.decode(text, type=_Asked)
         except msgspec.MsgspecError:
-            connection.status("error", "message could not be read")
+            connection.status("error", facts.UNREADABLE_WORDS)
             return
         if asked.action == "auth":
             self._sign_in(connection, market, asked.params)
         elif connection.plan is None:
-            connection.status("error", "not authenticated")
+            connection.status("error", facts.NOT_AUTHENTICATED_WORDS)
         elif asked.action == "subscribe":
             self._subscribe(connection, connection.plan, asked.params.split(","))
         elif asked.action == "unsubscribe":
@@ -167,20 +162,20 @@ class PolygonStreams:
                 connection.channels.pop(Wanted.of(text_of_one.strip()), None)
                 connection.status("success", f"unsubscribed to: {text_of_one.strip()}")
         else:
-            connection.status("error", f"unknown action: {asked.action}")
+            connection.status("error", f"{facts.UNKNOWN_ACTION_WORDS}: {asked.action}")
 
     def _sign_in(self, connection: Connection, market: str, key: str) -> None:
         plan = KEYS.get(key)
         if plan is None or connection.troubles.no_key_fits():
             connection.status("auth_failed", "authentication failed")
-            connection.end(POLICY_VIOLATION)
+            connection.end(facts.REFUSED_CODE)
             return
         connection.plan, connection.key = plan, key
         connection.status("auth_success", "authenticated")
         holder = self._holders.get((key, market))
         if holder is not None:
-            holder.status("max_connections", _EVICTED)
-            holder.end(POLICY_VIOLATION)
+            holder.status("max_connections", facts.EVICTED_WORDS)
+            holder.end(facts.REFUSED_CODE)
         self._holders[key, market] = connection
 
     def _subscribe(self, connection: Connection, plan: Plan, texts: Sequence[str]) -> None:
@@ -191,7 +186,7 @@ class PolygonStreams:
             if not _allowed(plan, wanted):
                 connection.status("error", f"{facts.NOT_AUTHORIZED_WORDS}: {text.strip()}")
             elif not connection.tape.knows(wanted) or _full(connection, wanted):
-                connection.status("error", f"cannot subscribe to: {text.strip()}")
+                connection.status("error", f"{facts.NOT_SUBSCRIBED_WORDS}: {text.strip()}")
             else:
                 connection.channels[wanted] = None
                 connection.status("success", f"subscribed to: {text.strip()}")
@@ -218,8 +213,8 @@ class PolygonStreams:
             for frame in connection.troubles.frames(frames):
                 connection.waiting.put_nowait(frame)
             if connection.waiting.qsize() > facts.SLOW_AFTER_FRAMES:
-                connection.status("slow_consumer", "Your connection is too slow.")
-                connection.end(POLICY_VIOLATION)
+                connection.status("slow_consumer", facts.SLOW_WORDS)
+                connection.end(facts.REFUSED_CODE)
                 return
 
     @staticmethod

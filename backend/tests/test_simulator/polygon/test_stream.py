@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
+from simulator.polygon import facts
+from simulator.server import Options, Simulator
 from utils.market_calendar import NEW_YORK
 
 CONTRACTS = "/v3/reference/options/contracts"
@@ -74,6 +78,25 @@ def test_a_wrong_key_is_named_and_the_connection_closed(simulator: Any, opened: 
     one = opened(simulator, key="somebody's")
     assert one.statuses[-1] == ("auth_failed", "authentication failed")
     assert one.closed().rcvd.code == 1008
+
+
+def test_a_connection_without_a_key_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "AUTH_TIMEOUT_S", 0.1)
+
+    async def heard() -> tuple[list[str], int | None]:
+        simulator = Simulator(Options(port=0, clock="2026-11-20T12:00", speed=0))
+        frames: list[str] = []
+        async with simulator.running(), connect(f"ws{simulator.http[4:]}/options") as socket:
+            try:
+                while True:
+                    frames.append(str(await socket.recv()))
+            except ConnectionClosedError as ended:
+                return frames, ended.rcvd and ended.rcvd.code
+
+    frames, code = asyncio.run(heard())
+    assert code == 1008
+    assert '"auth_timeout"' in frames[-1]
+    assert facts.AUTH_TIMEOUT_WORDS in frames[-1]
 
 
 @pytest.mark.parametrize(
