@@ -9,7 +9,9 @@ at a time and always from the file's newest token.
 import logging
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qs, unquote, urlencode, urlsplit
 
 import msgspec
@@ -17,6 +19,7 @@ import msgspec
 from models.errors import (
     AuthError,
     BadReply,
+    NotEntitled,
     ProviderError,
     TokenExpired,
     TradingError,
@@ -36,6 +39,21 @@ RENEW_BEFORE = timedelta(minutes=2)
 """An access token with less life than this is renewed before it is used."""
 
 _DEAD = ("invalid_grant", "refresh_token_authentication_error")
+
+
+T = TypeVar("T")
+
+
+class Tokens(Protocol):
+    """Who we are: `SchwabAuth` in the product."""
+
+    def access_token(self) -> str:
+        """Return a living access token."""
+        ...
+
+    def renew(self, rejected: str) -> str:
+        """Return another one than that which was rejected."""
+        ...
 
 
 class _Granted(msgspec.Struct):
@@ -281,6 +299,25 @@ class SchwabAuth:
         renewed = _token(self._settings, granted, self._clock(), token.refresh_expires_at)
         self._store.write(renewed)
         return renewed
+
+
+def authorized(auth: Tokens, ask: Callable[[str], T]) -> T:
+    """Ask with an access token; one that Schwab rejects is renewed, once.
+
+    A 401 takes no order, so this holds for writes as well. A rejected token and a missing product
+    both come as 401: a new token tells them apart.
+
+    Args:
+        auth: Source of access tokens.
+        ask: Sends with a token; raises what the reply means.
+    """
+    token = auth.access_token()
+    try:
+        return ask(token)
+    except (AuthError, NotEntitled) as error:
+        if isinstance(error, NotEntitled) and error.status != 401:
+            raise
+    return ask(auth.renew(token))
 
 
 def token_store(settings: SchwabSettings) -> TokenStore:

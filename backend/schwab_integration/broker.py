@@ -84,6 +84,7 @@ class SchwabBroker:
         self._mode = mode
         self._limiter = limiter
         self._times = times or DeskTime()
+        self._left_out: set[str] = set()
         self._records = OrderRecords(terms.account_id, journal, mode=mode, clock=self._times.clock)
         self._settler = OrderSettler(trader, self._records, self._times)
         self._desk = OrderDesk(trader, self._records, self._settler, limiter)
@@ -201,16 +202,21 @@ class SchwabBroker:
         self._records.keep(self._settler.see(listed))
         found: dict[str, Trade] = {}
         for root in listed:
-            with suppress(BadReply):
+            try:
                 found |= {fill.execution_id: fill for fill in fills_of(root, self._owner())}
+            except BadReply as error:
+                _log.error("the fills of the order %s are left out: %s", root.order_id, error)
         recent = [fill for fill in found.values() if fill.ts >= since]
         return sorted(recent, key=lambda fill: (fill.ts, fill.execution_id))
 
     def positions(self) -> Sequence[Position]:
-        """Return what the account holds."""
+        """Return what shares and options the account holds; the rest is logged, once each."""
         account = self._trader.account(self.account_id, positions=True)
         at = self._times.clock()
         held = holdings_of(account, account_id=self.account_id, mode=self._mode, at=at)
+        for name in sorted(set(held.others) - self._left_out):
+            _log.warning("the account holds %s, which is left out of its positions", name)
+        self._left_out |= set(held.others)
         return held.positions
 
     def balances(self) -> Balances:

@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Self, get_args
 from urllib.parse import quote as percent_encoded
 
-from models.errors import AuthError, NotEntitled, NotFound
+from models.errors import NotFound
 from schwab_integration import parse, queries
-from schwab_integration.auth import SchwabAuth
+from schwab_integration.auth import SchwabAuth, authorized
 from schwab_integration.config import PROVIDER, SchwabSettings
 from schwab_integration.limits import market_data_limiter
 from schwab_integration.queries import (
@@ -199,14 +199,7 @@ class SchwabClient:
         self.close()
 
     def _get(self, path: str, params: Params) -> bytes:
-        token = self._auth.access_token()
-        try:
-            return self._read(path, params, token)
-        except (AuthError, NotEntitled) as error:
-            # A rejected token and a missing product both come as 401: a new token tells them apart.
-            if isinstance(error, NotEntitled) and error.status != 401:
-                raise
-        return self._read(path, params, self._auth.renew(token))
+        return authorized(self._auth, lambda token: self._read(path, params, token))
 
     def _read(self, path: str, params: Params, token: str) -> bytes:
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}

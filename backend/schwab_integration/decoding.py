@@ -17,11 +17,11 @@ import msgspec
 from models import schwab_order_terms as terms
 from models.errors import BadReply
 from schwab_integration.config import PROVIDER
+from schwab_integration.preview_replies import PreviewStrategy
 from schwab_integration.trader_replies import (
     Instrument,
     OrderActivity,
     OrderLeg,
-    PreviewStrategy,
     ReportedOrder,
     SecuritiesAccount,
     Transaction,

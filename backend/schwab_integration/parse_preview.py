@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 from pydantic import ValidationError
 
 from models.base import sentence
 from models.schwab_order_terms import WireStatus
 from models.trading import OrderPreview
 from schwab_integration.decoding import Parsed, bad, exact, parsed
-from schwab_integration.trader_replies import FeeValue, Preview, PreviewLeg, ValidationRule
+from schwab_integration.parse_accounts import multiplier_of
+from schwab_integration.preview_replies import FeeValue, Preview, PreviewLeg, ValidationRule
 
 _ZERO: Final = Decimal(0)
 
@@ -69,12 +71,19 @@ def _signed(worth: Decimal | None, legs: Iterable[PreviewLeg]) -> Decimal | None
     for leg in legs:
         if leg.mark_price is None or not leg.instruction:
             return None
-        mark = _usd(leg.mark_price, "markPrice") * _usd(leg.quantity or Decimal(1), "quantity")
+        units = _usd(leg.quantity or Decimal(1), "quantity") * _multiplier(leg)
+        mark = _usd(leg.mark_price, "markPrice") * units
         flow += mark if leg.instruction.startswith("BUY") else -mark
     value = abs(_usd(worth, "orderValue"))
     if not flow:
         return None if value else _ZERO
     return value if flow > 0 else -value
+
+
+def _multiplier(leg: PreviewLeg) -> Decimal:
+    """Return the shares a contract; the wire names the kind beside the instrument or in it."""
+    kind = leg.instrument.asset_type or leg.asset_type
+    return multiplier_of(msgspec.structs.replace(leg.instrument, asset_type=kind))
 
 
 def _total(values: Iterable[FeeValue], field: str) -> Decimal:

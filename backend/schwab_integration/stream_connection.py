@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from schwab_integration.auth import Tokens
     from schwab_integration.stream_wire import Content, Notice, Response
     from schwab_integration.trader_replies import StreamerTerms
 
@@ -37,18 +38,6 @@ _log = logging.getLogger(__name__)
 
 ANSWER_S = 15.0
 """A request that is not answered for so long breaks the connection."""
-
-
-class Tokens(Protocol):
-    """Who we are: `SchwabAuth` in the product."""
-
-    def access_token(self) -> str:
-        """Return a living access token."""
-        ...
-
-    def renew(self, rejected: str) -> str:
-        """Return another one than that which was rejected."""
-        ...
 
 
 class Sink(Protocol):
@@ -160,11 +149,11 @@ class StreamConnection:
     async def _read(self, socket: Socket) -> None:
         while True:
             updates = self.decoder.decode(await socket.receive())
+            self._sink.tell(updates)  # first: what a code means may end the connection
             for response in updates.responses:
                 self._answered(response)
             for notice in updates.notices:
                 self._noticed(notice)
-            self._sink.tell(updates)
 
     async def _speak(self, socket: Socket) -> None:
         """Sign in, then keep the subscriptions as wanted until nothing is."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from models.errors import BadReply
 from models.events import Gap
-from schwab_integration.auth import SchwabAuth
+from schwab_integration.auth import SchwabAuth, Tokens
 from schwab_integration.config import PROVIDER, SchwabSettings
-from schwab_integration.stream_connection import StreamConnection, Tokens
+from schwab_integration.stream_connection import StreamConnection
 from schwab_integration.stream_hub import Hub, Listener
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.stream_sharing import Place, attached, serving

@@ -5,24 +5,16 @@ have been taken all the same: `OrderUnknown` says so, and the caller settles it 
 broker's own list, since the API knows no order id of ours.
 """
 
-import logging
 import re
-import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from models.errors import (
-    AuthError,
-    BadReply,
     DataError,
-    NotEntitled,
     NotFound,
-    OrderUnknown,
-    Unavailable,
 )
 from models.schwab_order_terms import (
     ALL_ORDER_DAYS,
@@ -33,7 +25,6 @@ from models.schwab_order_terms import (
 )
 from schwab_integration.auth import SchwabAuth
 from schwab_integration.config import PROVIDER, SchwabSettings
-from schwab_integration.decoding import Parsed
 from schwab_integration.orders import WireOrder, to_json
 from schwab_integration.parse_accounts import (
     parse_account,
@@ -44,16 +35,16 @@ from schwab_integration.parse_accounts import (
 from schwab_integration.parse_orders import parse_order, parse_orders
 from schwab_integration.parse_preview import parse_preview
 from schwab_integration.parse_transactions import parse_transaction, parse_transactions
-from schwab_integration.trader_refusals import order_refusal, refusal
+from schwab_integration.preview_replies import Preview
 from schwab_integration.trader_replies import (
     Account,
     AccountNumber,
     PlacedOrder,
-    Preview,
     ReportedOrder,
     Transaction,
     UserPreference,
 )
+from schwab_integration.trader_session import TraderSession
 from schwab_integration.trader_windows import (
     check_window,
     oldest_first,
@@ -62,15 +53,10 @@ from schwab_integration.trader_windows import (
     wire_time,
 )
 from utils.clock import Clock, wall_clock
-from utils.http import HttpSession, Params, Patience, Reply, Request, Service
-from utils.rate_limit import Limiter, RateLimiter
+from utils.http import Patience, Reply
+from utils.rate_limit import Limiter
 
-_log = logging.getLogger(__name__)
-
-_PREFIX: Final = "/trader/v1"
 _LOCATION: Final = re.compile(r"/orders/([0-9]{1,18})/?$")
-
-T = TypeVar("T")
 
 
 class SchwabTrader:
@@ -107,36 +93,29 @@ class SchwabTrader:
         patience: Patience | None = None,
         clock: Clock = wall_clock,
     ) -> None:
-        self._auth = auth or SchwabAuth(settings, clock=clock)
         self._clock = clock
-        self._reads = HttpSession(
-            Service(settings.base_url, PROVIDER, ca_file=settings.ca_file, check=refusal),
-            limiter=limiter or RateLimiter(settings.requests_per_minute),
+        self._session = TraderSession(
+            settings,
+            auth or SchwabAuth(settings, clock=clock),
+            limiter=limiter,
+            order_limiter=order_limiter,
             patience=patience,
         )
-        self._writes = HttpSession(
-            Service(settings.base_url, PROVIDER, ca_file=settings.ca_file, check=order_refusal),
-            limiter=order_limiter,
-            patience=patience,
-        )
-        self._unknown: Counter[str] = Counter()
-        self._lock = threading.Lock()
 
     @property
     def unknown(self) -> Counter[str]:
         """Fields and words of all replies so far that this program does not know, with counts."""
-        with self._lock:
-            return self._unknown.copy()
+        return self._session.unknown
 
     def account_numbers(self) -> list[AccountNumber]:
         """Return the numbers of all accounts with the hashes that stand for them in paths."""
-        reply = self._get("/accounts/accountNumbers", "the account numbers")
-        return self._noticed(parse_account_numbers(reply))
+        reply = self._session.get("/accounts/accountNumbers", "the account numbers")
+        return self._session.noticed(parse_account_numbers(reply))
 
     def accounts(self, *, positions: bool = True) -> list[Account]:
         """Return all accounts with balances, and with positions unless switched off."""
-        reply = self._get("/accounts", "the accounts", _positions(positions))
-        return self._noticed(parse_accounts(reply))
+        reply = self._session.get("/accounts", "the accounts", _positions(positions))
+        return self._session.noticed(parse_accounts(reply))
 
     def account(self, account_hash: str, *, positions: bool = True) -> Account:
         """Return one account with balances, and with positions unless switched off.
@@ -145,8 +124,8 @@ class SchwabTrader:
             NotFound: Schwab does not know the hash.
         """
         path = f"/accounts/{_checked(account_hash)}"
-        reply = self._get(path, _account(account_hash), _positions(positions))
-        return self._noticed(parse_account(reply))
+        reply = self._session.get(path, _account(account_hash), _positions(positions))
+        return self._session.noticed(parse_account(reply))
 
     def orders(
         self,
@@ -178,7 +157,7 @@ class SchwabTrader:
 
         def ask(start: datetime, end: datetime) -> list[ReportedOrder]:
             params = order_params(start, end, _page(most), status)
-            return self._noticed(parse_orders(self._get(path, what, params)))
+            return self._session.noticed(parse_orders(self._session.get(path, what, params)))
 
         return _newest(whole(ask, entered_from, entered_to, _few(most)), most)
 
@@ -214,7 +193,9 @@ class SchwabTrader:
 
         def ask(start: datetime, end: datetime) -> list[ReportedOrder]:
             params = order_params(start, end, _page(most), status)
-            return self._noticed(parse_orders(self._get("/orders", "all orders", params)))
+            return self._session.noticed(
+                parse_orders(self._session.get("/orders", "all orders", params))
+            )
 
         return _newest(whole(ask, entered_from, entered_to, _few(most)), most)
 
@@ -224,8 +205,10 @@ class SchwabTrader:
         Raises:
             NotFound: Schwab does not know the account or the order.
         """
-        reply = self._get(_order_path(account_hash, order_id), _order(account_hash, order_id))
-        return self._noticed(parse_order(reply))
+        reply = self._session.get(
+            _order_path(account_hash, order_id), _order(account_hash, order_id)
+        )
+        return self._session.noticed(parse_order(reply))
 
     def place(self, account_hash: str, wire: WireOrder) -> PlacedOrder:
         """Place an order, once.
@@ -238,8 +221,9 @@ class SchwabTrader:
             OrderUnknown: It may have been placed: look it up, never send it again.
             NotFound: Schwab does not know the account.
         """
-        path = f"{_PREFIX}/accounts/{_checked(account_hash)}/orders"
-        return _placed(self._write("POST", path, f"an order for {_account(account_hash)}", wire))
+        path = f"/accounts/{_checked(account_hash)}/orders"
+        what = f"an order for {_account(account_hash)}"
+        return _placed(self._session.write("POST", path, what, to_json(wire)))
 
     def replace(self, account_hash: str, order_id: int, wire: WireOrder) -> PlacedOrder:
         """Put another order in the place of one that works, once; the new one has its own id.
@@ -249,9 +233,9 @@ class SchwabTrader:
             OrderUnknown: It may have been replaced: look both up, never send it again.
             NotFound: Schwab does not know the account or the order.
         """
-        path = f"{_PREFIX}{_order_path(account_hash, order_id)}"
+        path = _order_path(account_hash, order_id)
         what = f"another order for {_order(account_hash, order_id)}"
-        return _placed(self._write("PUT", path, what, wire))
+        return _placed(self._session.write("PUT", path, what, to_json(wire)))
 
     def cancel(self, account_hash: str, order_id: int) -> None:
         """Ask to cancel an order, once; it may fill until its state says CANCELED.
@@ -261,8 +245,8 @@ class SchwabTrader:
             OrderUnknown: The request may have arrived: look the order up.
             NotFound: Schwab does not know the account or the order.
         """
-        path = f"{_PREFIX}{_order_path(account_hash, order_id)}"
-        self._write("DELETE", path, f"to cancel {_order(account_hash, order_id)}", None)
+        what = f"to cancel {_order(account_hash, order_id)}"
+        self._session.write("DELETE", _order_path(account_hash, order_id), what)
 
     def preview(self, account_hash: str, wire: WireOrder) -> Preview:
         """Return what Schwab would make of an order, which is not placed.
@@ -273,11 +257,9 @@ class SchwabTrader:
             OrderRejected: Schwab cannot read the order.
             NotFound: Schwab does not know the account.
         """
-        path = f"{_PREFIX}/accounts/{_checked(account_hash)}/previewOrder"
+        path = f"/accounts/{_checked(account_hash)}/previewOrder"
         what = f"a preview for {_account(account_hash)}"
-        headers = {"content-type": "application/json"}
-        request = Request("POST", path, {}, to_json(wire), headers, retry=True, name=what)
-        return self._noticed(parse_preview(self._authorized(self._writes, request).body))
+        return self._session.noticed(parse_preview(self._session.ask(path, what, to_json(wire))))
 
     def transactions(
         self,
@@ -312,7 +294,9 @@ class SchwabTrader:
 
         def ask(first: datetime, last: datetime) -> list[Transaction]:
             times = {"startDate": wire_time(first), "endDate": wire_time(last, up=True)}
-            return self._noticed(parse_transactions(self._get(path, what, times | named)))
+            return self._session.noticed(
+                parse_transactions(self._session.get(path, what, times | named))
+            )
 
         found = whole(ask, start, end, None, most=MOST_TRANSACTIONS)
         once = {(one.activity_id, one.type): one for one in found}
@@ -327,19 +311,19 @@ class SchwabTrader:
         path = f"/accounts/{_checked(account_hash)}/transactions/{activity_id}"
         what = f"the transaction {activity_id} of {_account(account_hash)}"
         try:
-            return self._noticed(parse_transaction(self._get(path, what)))
+            return self._session.noticed(parse_transaction(self._session.get(path, what)))
         except LookupError:
             raise NotFound(f"schwab does not know {what}", provider=PROVIDER) from None
 
     def user_preference(self) -> UserPreference:
         """Return the user's preferences: accounts, streamer, entitlements."""
-        return self._noticed(parse_user_preference(self._get("/userPreference", "the preferences")))
+        return self._session.noticed(
+            parse_user_preference(self._session.get("/userPreference", "the preferences"))
+        )
 
     def close(self) -> None:
         """Close the connections."""
-        self._reads.close()
-        self._writes.close()
-        self._auth.close()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -351,55 +335,6 @@ class SchwabTrader:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _get(self, path: str, what: str, params: Params | None = None) -> bytes:
-        request = Request("GET", f"{_PREFIX}{path}", params or {}, retry=True, name=what)
-        return self._authorized(self._reads, request).body
-
-    def _write(self, method: str, path: str, what: str, wire: WireOrder | None) -> Reply:
-        """Send a write once.
-
-        Raises:
-            OrderUnknown: It may have been taken.
-        """
-        body = None if wire is None else to_json(wire)
-        headers = {} if body is None else {"content-type": "application/json"}
-        return self._authorized(self._writes, Request(method, path, {}, body, headers, name=what))
-
-    def _authorized(self, session: HttpSession, request: Request) -> Reply:
-        """Send with a token; one that Schwab rejects is renewed, once. A 401 takes no order."""
-        token = self._auth.access_token()
-        try:
-            return _sent(session, request, token)
-        except (AuthError, NotEntitled) as error:
-            # A rejected token and a missing product both come as 401: a new token tells them apart.
-            if isinstance(error, NotEntitled) and error.status != 401:
-                raise
-        return _sent(session, request, self._auth.renew(token))
-
-    def _noticed(self, reply: Parsed[T]) -> T:
-        """Count what nobody documented; the first of each is logged."""
-        if reply.unknown:
-            with self._lock:
-                new = sorted(set(reply.unknown) - set(self._unknown))
-                self._unknown += reply.unknown
-            if new:
-                _log.warning("Schwab's replies hold what nobody documented: %s", ", ".join(new))
-        return reply.value
-
-
-def _sent(session: HttpSession, request: Request, token: str) -> Reply:
-    identity = {"authorization": f"Bearer {token}", "accept": "application/json"}
-    given = replace(request, headers={**request.headers, **identity})
-    if given.retry:
-        return session.send(given)
-    try:
-        return session.send(given)
-    except (Unavailable, BadReply) as error:
-        if isinstance(error, Unavailable) and not error.sent:
-            raise
-        message = f"whether schwab took {request} is not known ({error}): look it up, do not repeat"
-        raise OrderUnknown(message) from None
 
 
 def _page(most: int | None) -> int:

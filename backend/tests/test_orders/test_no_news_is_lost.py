@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from models.errors import OrderRejected, OrderUnknown, RiskDenied, StoreError, Unavailable
@@ -16,6 +17,7 @@ from models.order_groups import OneCancelsOther
 from models.order_terms import Mode, OrderStatus, PositionEffect, Side
 from schwab_integration.broker import SchwabBroker
 from schwab_integration.order_venue import DeskTime
+from schwab_integration.parse_accounts import parse_account
 
 Make = Callable[..., Any]
 
@@ -294,6 +296,41 @@ def test_a_cancel_that_came_too_late_says_so(bench: Any, order: Make) -> None:
     bench.exchange.cancel = fill_in_between
     with pytest.raises(OrderRejected, match="is over"):
         bench.broker.cancel(first.order_id)
+
+
+class TestWhatCannotBeRead:
+    def test_fills_that_are_left_out_are_said(
+        self, bench: Any, order: Make, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Who compares fills with positions has to know that some are missing."""
+        (first,) = bench.submit(order("a"))
+        bench.submit(order("b", price="500.20"))
+        execute(bench.exchange.of("a")[0])
+        execute(bench.exchange.of("b")[0])
+        part = bench.exchange.of("a")[0].body["orderActivityCollection"][0]["executionLegs"][0]
+        part["legId"] = 7
+        (fill,) = bench.broker.fills(bench.time.clock() - timedelta(hours=1))
+        assert fill.client_order_id == "b"
+        assert f"the fills of the order {first.order_id} are left out" in caplog.text
+
+    def test_holdings_that_are_left_out_are_said(
+        self, bench: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        held = [
+            {"longQuantity": 1.0, "averagePrice": 1.0, "instrument": instrument}
+            for instrument in (
+                {"assetType": "EQUITY", "symbol": "QQQ"},
+                {"assetType": "OPTION", "symbol": "no option at all"},
+            )
+        ]
+        account = {"securitiesAccount": {"type": "MARGIN", "accountNumber": "1", "positions": held}}
+        parsed = parse_account(msgspec.json.encode(account)).value
+        bench.exchange.account = lambda *_, **__: parsed
+        (position,) = bench.broker.positions()
+        assert position.symbol == "QQQ"
+        assert "OPTION no option at all" in caplog.text
+        bench.broker.positions()
+        assert caplog.text.count("no option at all") == 1
 
 
 class TestEachExecutionIsToldOnce:

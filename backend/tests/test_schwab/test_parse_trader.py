@@ -15,6 +15,7 @@ from models.order_groups import OneCancelsOther, Trigger, orders_of
 from models.order_terms import AccountKind, Mode, OrderStatus, OrderType
 from models.schwab_order_terms import WireStatus
 from models.trading import Order
+from schwab_integration import preview_replies
 from schwab_integration import trader_replies as replies
 from schwab_integration.decoding import exact, moment, parsed, parsed_list
 from schwab_integration.parse_accounts import (
@@ -53,9 +54,9 @@ ONE: list[tuple[str, type[msgspec.Struct]]] = [
     ("schwab/order_details", replies.ReportedOrder),
     ("schwab/preferences", replies.UserPreference),
     ("schwab_captured/user_preference", replies.UserPreference),
-    ("schwab/preview_order", replies.Preview),
-    ("schwab_captured/preview_order_accepted", replies.Preview),
-    ("schwab_captured/preview_order_rejected", replies.Preview),
+    ("schwab/preview_order", preview_replies.Preview),
+    ("schwab_captured/preview_order_accepted", preview_replies.Preview),
+    ("schwab_captured/preview_order_rejected", preview_replies.Preview),
     ("schwab_captured/transaction_single", replies.Transaction),
 ]
 MANY: list[tuple[str, type[msgspec.Struct]]] = [
@@ -168,7 +169,7 @@ def test_each_field_is_captured_or_listed_as_never_captured(data: Path) -> None:
         note(document, read(data, name, kind, many).value, seen)
     structs = [
         kind
-        for kind in vars(replies).values()
+        for kind in (vars(replies) | vars(preview_replies)).values()
         if isinstance(kind, type)
         and issubclass(kind, replies.Reported)
         and kind is not replies.Reported
@@ -492,6 +493,20 @@ def test_previews(data: Path) -> None:
     assert refused.messages[0] == said
     assert not preview("schwab/preview_order").accepted
     assert preview("schwab/preview_order").order_value == Decimal(10)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_preview_of_shares_and_options_counts_contracts_as_shares(*, named: bool) -> None:
+    """100 shares at 50 for 5,000 and five puts sold at 30 for 15,000: the account gets 10,000."""
+
+    def leg(kind: str, instruction: str, quantity: int, mark: float) -> dict[str, Any]:
+        asset = {"instrument": {"assetType": kind}} if named else {"assetType": kind}
+        return {"instruction": instruction, "quantity": quantity, "markPrice": mark, **asset}
+
+    legs = [leg("EQUITY", "BUY", 100, 50.0), leg("OPTION", "SELL_TO_OPEN", 5, 30.0)]
+    strategy = {"orderLegs": legs, "orderBalance": {"orderValue": 10_000.0}}
+    told = preview_of(parse_preview(msgspec.json.encode({"orderStrategy": strategy})).value)
+    assert told.order_value == Decimal(-10_000)
 
 
 # Reading

@@ -248,6 +248,31 @@ def test_after_an_interruption_a_gap_is_told_to_who_listens_to_orders(
     assert isinstance(asyncio.run(run())[0], Gap)
 
 
+def test_what_comes_with_the_end_of_a_connection_is_told(
+    streamer: Any, wire: Any, make_stream: Any
+) -> None:
+    """One frame may hold an update of an order and the notice after which the server closes."""
+    body = {"EventType": "OrderAccepted", "OrderAcceptedEvent": {"EventType": "OrderAccepted"}}
+    event = {"SchwabOrderID": "1000000000001", "AccountNumber": "1", "BaseEvent": body}
+    item = {"seq": 1, "key": "k", "1": "1", "2": "OrderAccepted", "3": json.dumps(event)}
+    last = json.loads(wire.data("ACCT_ACTIVITY", T, item)) | json.loads(wire.notice(30, "bye"))
+
+    def script(request: dict[str, Any], number: int) -> Any:
+        if request["command"] == "SUBS" and number == 1:
+            return [wire.response(request), json.dumps(last).encode()]
+        return None
+
+    async def run() -> list[Any]:
+        async with streamer(script) as fake:
+            stream = make_stream(fake.url)
+            return await first(stream.listen(activity=True), 2)
+
+    update, gap = asyncio.run(run())
+    assert isinstance(update, OrderUpdate)
+    assert update.order_id == "1000000000001"
+    assert isinstance(gap, Gap)
+
+
 def test_a_silent_connection_is_given_up(streamer: Any, wire: Any, make_stream: Any) -> None:
     patience = SocketPatience(silence_s=0.2, first_wait_s=0.01, longest_wait_s=0.01, attempts=20)
 
