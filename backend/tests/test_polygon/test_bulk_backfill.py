@@ -213,10 +213,10 @@ def test_two_dask_workers_give_the_same_lake(
         assert status == 0, out + err
         assert same(bench.content(), whole[0].content())
     finally:
-        for child in reversed(children):
-            child.terminate()
         for child in children:
-            child.wait(20)
+            child.kill()  # what they keep is in this test's folder; a goodbye may take long
+        for child in children:
+            child.wait()
 
 
 @pytest.mark.parametrize(
