@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,10 @@ def simulated_hosts(
     for name in ("connect", "connect_ex"):
         replacement = redirection.connector(getattr(socket.socket, name), to)
         monkeypatch.setattr(socket.socket, name, replacement)
+    truster = redirection.truster(
+        ssl.SSLContext.load_verify_locations, environment["SSL_CERT_FILE"]
+    )
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", truster)
     market_simulator.clear_faults()
     return market_simulator
 

@@ -1,5 +1,5 @@
 # noqa: INP001 - found by its folder on PYTHONPATH, not by a package
-"""Replacements for the socket module's functions that send names to a simulator."""
+"""Replacements for functions of socket and ssl that send names to a simulator, and trust it."""
 
 import socket
 from collections.abc import Callable, Mapping
@@ -44,3 +44,16 @@ def connector(original: Callable[..., Any], to: Targets) -> Callable[..., Any]:
         return original(self, places.get(address, address))
 
     return connect
+
+
+def truster(load: Callable[..., None], authorities: str) -> Callable[..., None]:
+    """Return a `load_verify_locations` that loads our authorities beside those of the program.
+
+    Some libraries read certifi's file whatever the environment says.
+    """
+
+    def load_verify_locations(context: Any, *args: Any, **kwargs: Any) -> None:
+        load(context, *args, **kwargs)
+        load(context, authorities)
+
+    return load_verify_locations

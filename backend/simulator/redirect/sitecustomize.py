@@ -3,7 +3,8 @@
 
 `SIMULATOR_HOSTS` is `host=address:port,...`; the port replaces 443 only. Most libraries connect to
 what the resolver answers, port included; some (anyio, under httpx) take the address alone and keep
-their own 443, so that connecting to `address:443` is redirected as well. A `sitecustomize` of the
+their own 443, so that connecting to `address:443` is redirected as well. What SSL_CERT_FILE names is
+trusted even where a library reads certificates of its own. A `sitecustomize` of the
 environment's own is imported too.
 """
 
@@ -11,6 +12,7 @@ import importlib.machinery
 import importlib.util
 import os
 import socket
+import ssl
 import sys
 from pathlib import Path
 
@@ -21,6 +23,12 @@ def _redirect(to: redirection.Targets) -> None:
     socket.getaddrinfo = redirection.resolver(socket.getaddrinfo, to)
     for name in ("connect", "connect_ex"):
         setattr(socket.socket, name, redirection.connector(getattr(socket.socket, name), to))
+
+
+def _trust(authorities: str) -> None:
+    ssl.SSLContext.load_verify_locations = redirection.truster(  # type: ignore[method-assign]
+        ssl.SSLContext.load_verify_locations, authorities
+    )
 
 
 def _import_hidden() -> None:
@@ -35,4 +43,6 @@ def _import_hidden() -> None:
 
 
 _redirect(redirection.targets(os.environ.get("SIMULATOR_HOSTS", "")))
+if os.environ.get("SSL_CERT_FILE"):
+    _trust(os.environ["SSL_CERT_FILE"])
 _import_hidden()

@@ -284,3 +284,9 @@ def test_the_older_of_two_connections_ends(contracts: list[str], tmp_path: Path)
     assert (said["kind"], said["code"]) == ("ConnectionClosedError", 1008)
     (warning,) = said["warnings"]
     assert "Maximum number of websocket connections exceeded" in warning
+
+
+def test_a_client_with_certificates_of_its_own_trusts_the_simulator(tmp_path: Path) -> None:
+    said = answers("2026-11-20T12:00", 0, "certifi_pinned.py", folder=tmp_path)
+    assert said["market"] == "open"
+    assert '"connected"' in said["stream"]
