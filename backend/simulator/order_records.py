@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
@@ -120,6 +121,37 @@ class OrderRecord:
         while above is not None and above.form.is_pair:
             above = above.parent
         return above
+
+
+def take_place(old: OrderRecord, new: OrderRecord) -> None:
+    """Hang a replacement where the old order hung, and take off what that one filled."""
+    new.parent, old.parent = old.parent, None
+    if new.parent is not None:
+        twins = new.parent.children
+        new.parent.children = [new if each is old else each for each in twins]
+    new.children, old.children = old.children, []
+    for child in new.children:
+        child.parent = new
+    units = new.form.quantity
+    if old.filled and units:
+        rest = units - old.filled
+        legs = tuple(
+            dataclasses.replace(leg, quantity=leg.quantity * rest / units) for leg in new.form.legs
+        )
+        new.form = dataclasses.replace(new.form, quantity=rest, legs=legs)
+
+
+def settle_pair(record: OrderRecord) -> None:
+    """Give an OCO's node the state that its children have together."""
+    states = [child.status for child in record.children]
+    ended = all(state.terminal for state in states)
+    if ended:
+        record.closed_ns = max(child.closed_ns or 0 for child in record.children)
+        record.status = OrderStatus.FILLED if OrderStatus.FILLED in states else states[0]
+    elif OrderStatus.WORKING in states or OrderStatus.PARTIALLY_FILLED in states:
+        record.status = OrderStatus.WORKING
+    else:
+        record.status = states[0]
 
 
 class EventKind(StrEnum):

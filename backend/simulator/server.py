@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
 import secrets
-import socket
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -30,6 +26,7 @@ from simulator.connect_proxy import connect_listener
 from simulator.exchange import TICK_S, Exchange
 from simulator.fault_gate import FaultGate
 from simulator.faults import Faults
+from simulator.listening import HOST, PortServer, bound_ports, bound_proxy, config_of
 from simulator.login_pages import LoginPages
 from simulator.oauth import App, TokenDesk
 from simulator.polygon.plans import DEMO_KEY
@@ -41,18 +38,17 @@ from simulator.recorded_files import RecordedFolder
 from simulator.s3_content import Content
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
-from simulator.signals import stop_signals
+from simulator.signals import end_of, stop_signals
 from simulator.status import Status
 from simulator.stream_tape import Tape
 from simulator.streamer import Streamer, Surroundings
 from simulator.tls import trust
 from simulator.trader_api import TraderApi
 from simulator.trader_routes import OrderLimits, TraderRoutes
-from simulator.transports import ReachableProtocol
 from utils.clock import wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -62,11 +58,7 @@ if TYPE_CHECKING:
     from simulator.tls import Trust
     from simulator.world import World
 
-HOST = "127.0.0.1"
 STREAMER_PATH = "/ws"
-
-_HIGHEST_PORT = 65535
-_PARENT_POLL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +133,8 @@ class Simulator:
         self.streamer = Streamer(Tape(self.world), self._surroundings(), self.faults)
         self.trust = _trust()
         # Last: whatever fails before leaves no port open.
-        self._sockets, self._proxy = _listening(options)
+        self._sockets = bound_ports(options.port, options.https_port)
+        self._proxy = bound_proxy(options.proxy_port, self._sockets)
         http, https = (held.getsockname()[1] for held in self._sockets)
         self.http = f"http://{HOST}:{http}"
         self.https = f"https://{HOST}:{https}"
@@ -239,28 +232,39 @@ class Simulator:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Event]:
-        """Serve while the block runs; the event it gets is set by SIGTERM and SIGINT."""
+        """Serve while the block runs; the event it gets is set by SIGTERM and SIGINT.
+
+        It is set, too, when the streamer or the market's clock fails, which is raised at the end.
+        """
         application = self.application()
         plain, secure = self._sockets
         servers = [
-            (_Server(_config(application)), plain),
-            (_Server(_config(application, self.trust)), secure),
+            (PortServer(config_of(application)), plain),
+            (PortServer(config_of(application, self.trust)), secure),
         ]
         serving = [asyncio.create_task(server.serve([held])) for server, held in servers]
-        streaming = asyncio.create_task(self.streamer.run())
-        watching = asyncio.create_task(self._watch_market())
+        background = [
+            asyncio.create_task(self.streamer.run()),
+            asyncio.create_task(self._watch_market()),
+        ]
         for server, _ in servers:
             await server.ready.wait()
         try:
             with stop_signals() as stopped:
+                for task in background:
+                    task.add_done_callback(lambda _: stopped.set())
                 async with self._tunnels():
                     yield stopped
         finally:
-            streaming.cancel()
-            watching.cancel()
+            for task in background:
+                task.cancel()
             for server, _ in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)
+            ended = await asyncio.gather(*background, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):  # a market that stands still must not look alive
+                raise error
 
     def _surroundings(self) -> Surroundings:
         return Surroundings(
@@ -302,7 +306,7 @@ async def serve(options: Options, announce: Callable[[Status], None]) -> None:
         announce(simulator.status())
         waits: list[asyncio.Task[Any]] = [asyncio.create_task(stopped.wait())]
         if options.parent_pid is not None:
-            waits.append(asyncio.create_task(_end_of(options.parent_pid)))
+            waits.append(asyncio.create_task(end_of(options.parent_pid)))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
@@ -324,43 +328,6 @@ def open_world(options: Options) -> World:
     return GeneratedWorld(options.seed)
 
 
-class _Server(uvicorn.Server):
-    """One port's server; signals are taken by `stop_signals` for both."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _config(application: ASGIApp, secured_by: Trust | None = None) -> uvicorn.Config:
-    files: dict[str, Any] = (
-        {"ssl_certfile": secured_by.leaf, "ssl_keyfile": secured_by.leaf_key} if secured_by else {}
-    )
-    config = uvicorn.Config(
-        application,
-        http=ReachableProtocol,
-        ws="websockets-sansio",
-        ws_ping_interval=None,  # the streamer's heartbeats tell who lives
-        date_header=False,  # FaultGate writes it
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,  # requests that are being answered are finished
-        **files,
-    )
-    config.load()  # here, where a failure is told; a server that never gets ready is waited for
-    return config
-
-
 def _trust() -> Trust:
     try:
         return trust(wall_clock)
@@ -369,62 +336,3 @@ def _trust() -> Trust:
             f"The folder for the simulator's certificates cannot be used ({error}): "
             "set OPTIONS_HOME to a folder of yours."
         ) from None
-
-
-def _listening(
-    options: Options,
-) -> tuple[tuple[socket.socket, socket.socket], socket.socket | None]:
-    """Return the bound sockets of HTTP and HTTPS, and that of the proxy if there is one."""
-    secure_port = options.https_port
-    if secure_port is None:
-        secure_port = options.port + 1 if 0 < options.port < _HIGHEST_PORT else 0
-    with contextlib.ExitStack() as bound:
-        plain = bound.enter_context(_bound(options.port, "--port"))
-        secure = bound.enter_context(_bound(secure_port, "--https-port"))
-        proxy = None if options.proxy_port is None else _bound(options.proxy_port, "--proxy-port")
-        bound.pop_all()  # nothing failed: they stay open
-    return (plain, secure), proxy
-
-
-def _bound(port: int, option: str) -> socket.socket:
-    # With the protocol named, asyncio switches Nagle's delay off: 40 ms less for each reply.
-    held = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        held.bind((HOST, port))
-        held.listen(128)
-    except OSError as error:
-        held.close()
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error})"
-        raise ConfigError(
-            f"Port {port} {why}: choose another with {option}, or 0 for any."
-        ) from None
-    return held
-
-
-async def _end_of(pid: int) -> None:
-    """Wait until a process is gone; a dead one that nobody has buried counts as gone."""
-    if not hasattr(os, "pidfd_open"):
-        while _is_alive(pid):  # noqa: ASYNC110 - nothing tells us but asking
-            await asyncio.sleep(_PARENT_POLL_S)
-        return
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    gone = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(handle, gone.set)
-    try:
-        await gone.wait()
-    finally:
-        loop.remove_reader(handle)
-        os.close(handle)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

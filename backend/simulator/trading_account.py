@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +16,13 @@ from models.order_terms import Mode, OrderStatus
 from models.symbols import OCC_LENGTH
 from simulator.account_morning import Morning
 from simulator.order_bookings import OrderBook
-from simulator.order_records import Activity, EventKind, OrderRecord
+from simulator.order_records import (
+    Activity,
+    EventKind,
+    OrderRecord,
+    settle_pair,
+    take_place,
+)
 from simulator.order_tickets import to_order, to_ticket
 
 if TYPE_CHECKING:
@@ -171,7 +176,7 @@ class TradingAccount:
         finally:
             self._reserved.clear()
         old.replaced_by = record.order_id
-        _take_place(old, record)
+        take_place(old, record)
         self._enter(record)
         return record, created + self.apply(updates)
 
@@ -279,7 +284,7 @@ class TradingAccount:
         """Bring what only the engine knows of living orders up to date, and forget ended ones."""
         for record in list(self._live.values()):
             if record.form.is_pair:
-                _settle_pair(record)
+                settle_pair(record)
             else:
                 kept = self.paper.kept(str(record.order_id))
                 if kept is not None:
@@ -357,37 +362,6 @@ class TradingAccount:
 
     def _next_id(self) -> int:
         return self._reserved.popleft() if self._reserved else self._order_ids()
-
-
-def _take_place(old: OrderRecord, new: OrderRecord) -> None:
-    """Hang a replacement where the old order hung, and take off what that one filled."""
-    new.parent, old.parent = old.parent, None
-    if new.parent is not None:
-        twins = new.parent.children
-        new.parent.children = [new if each is old else each for each in twins]
-    new.children, old.children = old.children, []
-    for child in new.children:
-        child.parent = new
-    units = new.form.quantity
-    if old.filled and units:
-        rest = units - old.filled
-        legs = tuple(
-            dataclasses.replace(leg, quantity=leg.quantity * rest / units) for leg in new.form.legs
-        )
-        new.form = dataclasses.replace(new.form, quantity=rest, legs=legs)
-
-
-def _settle_pair(record: OrderRecord) -> None:
-    """Give an OCO's node the state that its children have together."""
-    states = [child.status for child in record.children]
-    ended = all(state.terminal for state in states)
-    if ended:
-        record.closed_ns = max(child.closed_ns or 0 for child in record.children)
-        record.status = OrderStatus.FILLED if OrderStatus.FILLED in states else states[0]
-    elif OrderStatus.WORKING in states or OrderStatus.PARTIALLY_FILLED in states:
-        record.status = OrderStatus.WORKING
-    else:
-        record.status = states[0]
 
 
 def _executions(fills: Sequence[Fill]) -> Iterator[list[Fill]]:
