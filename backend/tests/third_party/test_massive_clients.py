@@ -24,6 +24,7 @@ from simulator.generated import GeneratedWorld
 from utils.market_calendar import NEW_YORK, session
 
 PROGRAMS = Path(__file__).parent / "programs"
+DATA = Path(__file__).parents[2] / "simulator" / "data"
 SIMULATOR = [sys.executable, "-m", "simulator", "exec", "--clock"]
 TODAY, EXPIRATION = date(2026, 11, 20), date(2026, 11, 27)
 NOON = datetime(2026, 11, 20, 17, tzinfo=UTC)
@@ -31,7 +32,9 @@ HISTORY = timedelta(days=20 * 365.25)
 FIRST_STRIKES = 5
 
 
-def answers(clock: str, speed: int, *command: str, folder: Path) -> dict[str, Any]:
+def answers(
+    clock: str, speed: int, *command: str, folder: Path, world: str = "generated"
+) -> dict[str, Any]:
     """Run a program against a simulator of its own and return what it prints."""
     program, *arguments = command
     done = subprocess.run(
@@ -40,6 +43,8 @@ def answers(clock: str, speed: int, *command: str, folder: Path) -> dict[str, An
             clock,
             "--speed",
             str(speed),
+            "--world",
+            world,
             "--",
             sys.executable,
             str(PROGRAMS / program),
@@ -221,6 +226,36 @@ def test_refusals_are_what_the_client_makes_of_them(rest: dict[str, Any]) -> Non
     kinds = [each["kind"] for each in rest["too often"]]
     assert kinds == ["", "", "", "MaxRetryError"]  # with two before: five a minute
     assert "too many 429 error responses" in rest["too often"][-1]["words"]
+
+
+def recorded(kind: str) -> pl.DataFrame:
+    return pl.read_parquet(DATA / f"goog_{kind}_2015-12-24.parquet")
+
+
+def test_a_recorded_session_is_told_as_its_files_have_it(tmp_path: Path) -> None:
+    contract = "GOOG  151224C00750000"
+    wire = occ_to_polygon(pl.Series([contract])).item()
+    command = ("massive_recorded.py", "2015-12-24", wire)
+    told = answers("2015-12-28T10:00", 0, *command, folder=tmp_path, world="recorded")
+    quotes, trades = recorded("options_quotes"), recorded("options_trades")
+    listed = pl.concat([quotes["symbol"], trades["symbol"]]).unique()
+    assert told["contracts"] == occ_to_polygon(listed).sort().to_list()
+    mine = quotes.filter(pl.col("symbol") == contract).sort("ts")
+    end = (pl.col("ts") + pl.duration(minutes=1)).dt.timestamp("ns")
+    sides = mine.select(end, "bid_close", "ask_close", "bid_size", "ask_size").rows()
+    assert len(told["quotes"]) == len(sides) > 2 * 100  # three pages
+    assert [tuple(row) for row in told["quotes"]] == [
+        (at, bid or 0, ask or 0, (bid_size if bid else 0), (ask_size if ask else 0))
+        for at, bid, ask, bid_size, ask_size in sides
+    ]
+    start = pl.col("ts").dt.timestamp("ms")
+    bars = trades.filter(pl.col("symbol") == contract).sort("ts")
+    assert [tuple(row) for row in told["bars"]] == (
+        bars.select(start, "open", "close", "volume").rows()
+    )
+    shares = recorded("equity_trades").sort("ts").select(start, "open", "close", "volume").rows()
+    assert [tuple(row) for row in told["shares"]] == shares
+    assert told["trades"] == []  # no single trade was recorded, and none is made up
 
 
 @pytest.fixture(scope="module")
