@@ -12,7 +12,10 @@ from models.errors import RiskDenied
 from models.options import OptionContract
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import AccountKind, AssetType, PositionEffect, Side
+from models.symbols import OCC_LENGTH
 from models.trading import AccountTerms, Leg, Order
+
+_SHARES_A_CALL = Decimal(100)
 
 Holdings = Callable[[], Mapping[str, Decimal]]
 """Returns symbol -> what is held, short negative; asked only where an answer depends on it."""
@@ -99,9 +102,8 @@ def _check_covered(
         if not left:
             continue
         need = shares[leg.underlying] = shares.get(leg.underlying, Decimal(0)) + left
-        if _shares_bought(order, leg.underlying) >= need:
-            continue
-        if holdings().get(leg.underlying, Decimal(0)) < need:
+        bought_too = _shares_bought(order, leg.underlying)
+        if bought_too < need and bought_too + _free_shares(leg.underlying, holdings()) < need:
             raise _denied("uncovered", terms, f"{leg.symbol} would be sold without cover")
 
 
@@ -126,6 +128,28 @@ def _uncovered(sold: Leg, bought: dict[str, Decimal]) -> Decimal:
             used = min(left, bought[symbol])
             left, bought[symbol] = left - used, bought[symbol] - used
     return left
+
+
+def _free_shares(underlying: str, held: Mapping[str, Decimal]) -> Decimal:
+    """Return the shares that are held and cover no call that was sold before.
+
+    Calls that are held cover those that were sold first.
+    """
+    calls = sum(
+        (
+            quantity
+            for symbol, quantity in held.items()
+            if len(symbol) == OCC_LENGTH and _is_call_on(symbol, underlying)
+        ),
+        Decimal(0),
+    )
+    engaged = max(-calls, Decimal(0)) * _SHARES_A_CALL
+    return max(held.get(underlying, Decimal(0)) - engaged, Decimal(0))
+
+
+def _is_call_on(symbol: str, underlying: str) -> bool:
+    contract = OptionContract.from_occ(symbol)
+    return contract.right == "C" and contract.underlying == underlying
 
 
 def _shares_bought(order: Order, underlying: str) -> Decimal:

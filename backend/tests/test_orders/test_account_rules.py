@@ -103,6 +103,26 @@ def test_rules(order: Order, account: AccountTerms, shares: int, rule: str | Non
     assert rule_of(order, account, shares) == rule
 
 
+@pytest.mark.parametrize(
+    ("order", "held", "rule"),
+    [
+        (SELL_CALL, {"QQQ": 100, HIGHER: -1}, "uncovered"),  # these shares cover that call
+        (SELL_CALL, {"QQQ": 199, HIGHER: -1}, "uncovered"),
+        (SELL_CALL, {"QQQ": 200, HIGHER: -1}, None),
+        (SELL_CALL, {"QQQ": 100, PUT: -1, "SPY   261218C00600000": -1}, None),
+        (SELL_CALL, {"QQQ": 100, HIGHER: -1, LATER: 1}, None),  # a call covers that call
+        (make(spreads.covered_call(CALL), "590.00"), {"QQQ": 100, HIGHER: -1}, None),
+    ],
+)
+def test_shares_cover_one_call_only(order: Order, held: dict[str, int], rule: str | None) -> None:
+    found = None
+    try:
+        check_account(order, terms("CASH"), lambda: {s: Decimal(n) for s, n in held.items()})
+    except RiskDenied as error:
+        found = error.rule
+    assert found == rule
+
+
 def test_holdings_are_asked_only_where_they_matter() -> None:
     asked: list[int] = []
 
