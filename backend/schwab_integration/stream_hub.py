@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from models.events import Book, Gap, OrderUpdate, Screen, StreamEvent
 from models.schwab_fields import Service
 from schwab_integration.stream_activity import ActivityReader
-from schwab_integration.stream_requests import ACTIVITY_KEY, Subscription, union
+from schwab_integration.stream_requests import ACTIVITY_KEY, Keys, Subscription, union
 from schwab_integration.stream_state import QuoteState, key_of
 from utils.feed import Feed, conflation_key
 
@@ -84,12 +84,33 @@ class Hub:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    def join(self, listener: Listener) -> None:
-        """Add a listener; it hears at once what is known of its symbols."""
+    def join(self, subscription: Subscription) -> Listener:
+        """Add a listener; it hears at once what is known of its symbols.
+
+        Raises:
+            ConfigError: Nothing is wanted, or a symbol cannot be sent.
+        """
+        listener = Listener(subscription)
         self._listeners.append(listener)
         self._index()
-        for service, keys in listener.keys.items():
-            for key in sorted(keys):
+        self._tell_known(listener, listener.keys)
+        return listener
+
+    def change(self, listener: Listener, subscription: Subscription) -> None:
+        """Let a listener want something else; it hears at once what is known of what is new.
+
+        Raises:
+            ConfigError: Nothing is wanted, or a symbol cannot be sent.
+        """
+        before, keys = listener.keys, subscription.keys()
+        listener.subscription, listener.keys = subscription, keys
+        self._index()
+        new = {service: keys[service] - before.get(service, set()) for service in keys}
+        self._tell_known(listener, new)
+
+    def _tell_known(self, listener: Listener, keys: Keys) -> None:
+        for service, names in keys.items():
+            for key in sorted(names):
                 state = self.connection.decoder.state(service, key)
                 if state:
                     listener.feed.put(state, state)

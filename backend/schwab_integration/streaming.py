@@ -1,6 +1,6 @@
 """Schwab's streamer: `async for quote in stream.listen(["QQQ", "SPX"])`.
 
-All programs of one user on this machine share one connection (`stream_sharing`); it connects again
+All programs of one user on this machine share one connection (`utils.stream_sharing`); it connects again
 by itself (`stream_connection`); a slow listener gets the newest quotes and every order update.
 """
 
@@ -13,22 +13,42 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from models.errors import BadReply
-from models.events import Gap
+from models.events import Gap, StreamEvent
 from schwab_integration.auth import SchwabAuth, Tokens
 from schwab_integration.config import PROVIDER, SchwabSettings
 from schwab_integration.stream_connection import StreamConnection
-from schwab_integration.stream_hub import Hub, Listener
+from schwab_integration.stream_hub import Hub
 from schwab_integration.stream_requests import Subscription
-from schwab_integration.stream_sharing import Place, attached, serving
 from schwab_integration.trader import SchwabTrader
+from utils.stream_sharing import Attachment, Lines, Place, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
-    from models.events import StreamEvent
     from schwab_integration.trader_replies import StreamerTerms
     from utils.sockets import SocketPatience
+
+
+SERVICE = "Schwab's streamer"
+"""For sentences."""
+
+LINES: Lines[Subscription] = Lines(SERVICE, Subscription, StreamEvent)
+"""What our programs tell each other of it."""
+
+
+def place_of(terms: StreamerTerms, folder: Path | None = None) -> Place:
+    """Return where the programs of one user meet.
+
+    Args:
+        terms: Of the user.
+        folder: As of `utils.stream_sharing.Place`.
+
+    Raises:
+        ConfigError: The given folder's path is too long for a Unix socket.
+    """
+    who = f"{terms.streamer_socket_url} {terms.schwab_client_customer_id}"
+    return Place(SERVICE, who, folder)
 
 
 def streamer_terms(trader: SchwabTrader) -> StreamerTerms:
@@ -111,10 +131,13 @@ class SchwabStream:
     async def hear(self, subscription: Subscription) -> AsyncGenerator[StreamEvent, None]:
         """Yield what a subscription asks for, books included; errors as of `listen`."""
         subscription.keys()
-        place = Place(await asyncio.to_thread(self._terms), self._folder)
+        place = place_of(await asyncio.to_thread(self._terms), self._folder)
         while True:
             with place.owned() as ours:
-                told = self._own(place, subscription) if ours else attached(place, subscription)
+                if ours:
+                    told = self._own(place, subscription)
+                else:
+                    told = Attachment(place, LINES, subscription).hear()
                 async with contextlib.aclosing(told) as events:
                     async for event in events:
                         yield event
@@ -128,11 +151,10 @@ class SchwabStream:
     ) -> AsyncGenerator[StreamEvent, None]:
         """Own the connection: listen, and serve the other programs meanwhile."""
         hub = Hub(self._connection)
-        listener = Listener(subscription)
-        hub.join(listener)
+        listener = hub.join(subscription)
         running = asyncio.create_task(hub.run())
         try:
-            async with serving(place, hub.join, hub.leave):
+            async with serving(place, LINES, hub):
                 try:
                     while True:
                         yield await listener.hear()

@@ -25,7 +25,7 @@ from models.events import Bar, OrderUpdate
 from models.order_terms import OrderStatus
 from models.schwab_fields import FIELDS, Kind, Service
 from schwab_integration.stream_connection import StreamConnection
-from schwab_integration.stream_hub import Hub, Listener
+from schwab_integration.stream_hub import Hub
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.trader_replies import StreamerTerms
 from simulator.stream_session import ActivityEvent, StreamSession
@@ -249,8 +249,7 @@ def test_it_ends_in_exactly_the_simulators_state(
             wanted = Subscription(
                 symbols=("QQQ", "SPX", "BRK.B", *OPTIONS), bars=("QQQ",), activity=True
             )
-            listener = Listener(wanted)
-            hub.join(listener)
+            listener = hub.join(wanted)
             running = asyncio.create_task(hub.run())
             async with asyncio.timeout(3000):
                 while not server.done or any(

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from models.errors import ConfigError, Disconnected, StreamError
-from schwab_integration import stream_sharing
 from schwab_integration.stream_requests import Subscription
-from schwab_integration.stream_sharing import Failed, Hello, Place, attached
+from schwab_integration.streaming import LINES, place_of
 from schwab_integration.trader_replies import StreamerTerms
+from utils import stream_sharing
+from utils.stream_sharing import Attachment, Failed, Hello, Place
 
 PROGRAM = Path(__file__).with_name("program.py")
 T = 1_795_201_200_000
@@ -173,13 +174,13 @@ def place(meeting: Path) -> Place:
         schwab_client_channel="",
         schwab_client_function_id="",
     )
-    return Place(terms, meeting)
+    return place_of(terms, meeting)
 
 
 async def heard(place: Place) -> list[Any]:
     async with (
         asyncio.timeout(20),
-        aclosing(attached(place, Subscription(symbols=("QQQ",)))) as told,
+        aclosing(Attachment(place, LINES, Subscription(symbols=("QQQ",))).hear()) as told,
     ):
         return [event async for event in told]
 
@@ -217,8 +218,14 @@ def test_an_owner_that_hangs_is_one_sentence(place: Place, monkeypatch: pytest.M
 def test_a_strange_greeting_is_answered_and_harms_nobody(place: Place, line: bytes | None) -> None:
     joined: list[Any] = []
 
+    class Room:
+        def join(self, *given: Any) -> None:
+            joined.append(given)
+
+        change = leave = join
+
     async def run() -> bytes:
-        async with stream_sharing.serving(place, joined.append, joined.remove):
+        async with stream_sharing.serving(place, LINES, Room()):
             reader, writer = await asyncio.open_unix_connection(place.socket)
             greeting = stream_sharing.msgspec.json.encode(Hello(Subscription(), version=99)) + b"\n"
             writer.write(line or greeting)
@@ -261,4 +268,4 @@ def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
         schwab_client_function_id="",
     )
     with pytest.raises(ConfigError, match="shorter one"):
-        Place(terms, tmp_path / ("x" * 100))
+        place_of(terms, tmp_path / ("x" * 100))

@@ -1,11 +1,12 @@
-"""One streamer connection for all programs of a user on this machine.
+"""One connection of a stream for all programs of a user on this machine.
 
-Schwab allows one connection a user and ends the older one when another program signs in. So the
+Services allow one connection a user and end the older one when another program signs in. So the
 first program takes a lock file, owns the connection and serves the others over a Unix socket; both
 lie in the state folder (0700), the socket has mode 0600. When the owner ends, the system gives up its
 lock, and one of those who were attached takes over.
 
-On the socket, each line is JSON: first the listener's `Hello`, then what it gets.
+On the socket, each line is JSON: first the listener's `Hello`, and another one whenever it wants
+something else; in the other direction what it gets.
 """
 
 from __future__ import annotations
@@ -16,29 +17,31 @@ import fcntl
 import os
 from contextlib import asynccontextmanager, contextmanager
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from models.errors import (
     AuthError,
     ConfigError,
+    DataError,
     Disconnected,
     StreamError,
     SubscriptionRefused,
     TokenExpired,
     TradingError,
 )
-from models.events import StreamEvent
-from schwab_integration.stream_hub import Listener
-from schwab_integration.stream_requests import Subscription  # noqa: TC001 - msgspec reads it
 from utils.paths import socket_folder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
     from pathlib import Path
 
-    from schwab_integration.trader_replies import StreamerTerms
+S = TypeVar("S")
+"""A subscription: a msgspec Struct."""
+S_contra = TypeVar("S_contra", contravariant=True)
+L = TypeVar("L")
+"""A listener."""
 
 VERSION = 1
 """Of the lines on the socket: programs of different versions do not talk to each other."""
@@ -58,15 +61,15 @@ _LONGEST_PATH = 100
 """A Unix socket's path has room for 107 bytes."""
 
 
-class Hello(msgspec.Struct, frozen=True):
-    """A listener's first line.
+class Hello(msgspec.Struct, Generic[S], frozen=True):
+    """What a listener wants: its first line, and each later one.
 
     Attributes:
         subscription: What it wants.
         version: Of its program.
     """
 
-    subscription: Subscription
+    subscription: S
     version: int = VERSION
 
 
@@ -88,31 +91,70 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     code: int = 0
 
 
-_LINES: Any = msgspec.json.Decoder(StreamEvent | Alive | Failed)
-_HELLO = msgspec.json.Decoder(Hello)
+class Heard(Protocol):
+    """One who listens."""
+
+    async def hear(self) -> msgspec.Struct:
+        """Return the next event; StopAsyncIteration at the end, a `TradingError` when it failed."""
+        ...
+
+
+class Room(Protocol[S_contra, L]):
+    """Who owns a connection and lets others listen to it."""
+
+    def join(self, subscription: S_contra) -> L:
+        """Take a listener in; a `TradingError` refuses it."""
+        ...
+
+    def change(self, listener: L, subscription: S_contra) -> None:
+        """Let a listener want something else; a `TradingError` refuses that."""
+        ...
+
+    def leave(self, listener: L) -> None:
+        """Let a listener go."""
+        ...
+
+
+class Lines(Generic[S]):
+    """What is spoken on the socket of one service.
+
+    Args:
+        service: For sentences, as "Schwab's streamer".
+        subscription: Type of what a listener wants.
+        events: Type, or union of types, of what it gets: tagged msgspec Structs.
+    """
+
+    def __init__(self, service: str, subscription: type[S], events: Any) -> None:
+        self.service = service
+        hello: Any = Hello
+        self.hello: msgspec.json.Decoder[Hello[S]] = msgspec.json.Decoder(hello[subscription])
+        self.told: msgspec.json.Decoder[Any] = msgspec.json.Decoder(events | Alive | Failed)
+
+
 _KINDS: dict[str, type[TradingError]] = {
     kind.__name__: kind
-    for kind in (AuthError, ConfigError, Disconnected, StreamError, TokenExpired)
+    for kind in (AuthError, ConfigError, DataError, Disconnected, StreamError, TokenExpired)
 }
 
 
 class Place:
-    """Where the programs of one user at one streamer meet.
+    """Where the programs of one user of one service meet.
 
     Attributes:
         lock: The lock file; it holds the owner's process id.
         socket: The owner's Unix socket.
 
     Args:
-        terms: Of the user.
+        service: For sentences.
+        who: The service's address and its user, in any form; it is hashed.
         folder: For lock and socket; `streams` in the state folder by default, or a short stand-in.
 
     Raises:
         ConfigError: The given folder's path is too long for a Unix socket.
     """
 
-    def __init__(self, terms: StreamerTerms, folder: Path | None = None) -> None:
-        who = f"{terms.streamer_socket_url} {terms.schwab_client_customer_id}"
+    def __init__(self, service: str, who: str, folder: Path | None = None) -> None:
+        self.service = service
         name = blake2b(who.encode(), digest_size=8).hexdigest()
         longest = _LONGEST_PATH - len(f"/{name}.sock")
         home = folder or socket_folder("streams", longest=longest)
@@ -145,15 +187,13 @@ class Place:
 
 
 @asynccontextmanager
-async def serving(
-    place: Place, join: Callable[[Listener], None], leave: Callable[[Listener], None]
-) -> AsyncIterator[None]:
+async def serving(place: Place, lines: Lines[S], room: Room[S, Any]) -> AsyncIterator[None]:
     """Serve other programs over the Unix socket for the time of the block.
 
     Args:
         place: Owned by us.
-        join: Takes a listener.
-        leave: Lets it go.
+        lines: What is spoken.
+        room: Takes listeners in.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,7 +202,7 @@ async def serving(
             serving_now.add(task)
             task.add_done_callback(serving_now.discard)
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            await _serve(reader, writer, join, leave)
+            await _serve(reader, writer, lines, room)
         await _close(writer)
 
     serving_now: set[asyncio.Task[None]] = set()
@@ -195,31 +235,52 @@ async def _close(writer: asyncio.StreamWriter) -> None:
 async def _serve(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    join: Callable[[Listener], None],
-    leave: Callable[[Listener], None],
+    lines: Lines[S],
+    room: Room[S, Any],
 ) -> None:
     try:
-        hello = _HELLO.decode(await reader.readline())
-        if hello.version != VERSION:
-            raise StreamError("another version of this program owns the streamer: stop it first")
-        listener = Listener(hello.subscription)
-    except (msgspec.DecodeError, ValueError, TradingError) as error:
-        kind = error if isinstance(error, TradingError) else StreamError("this is no greeting")
-        await _write(writer, _failed(kind))
+        listener = room.join(_wanted(await reader.readline(), lines))
+    except TradingError as error:
+        await _write(writer, _failed(error))
         return
-    join(listener)
-    gone = asyncio.create_task(reader.read())
+    asking = asyncio.create_task(_hear_changes(reader, lines, room, listener))
     telling = asyncio.create_task(_tell(listener, writer))
     try:
-        await asyncio.wait({gone, telling}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({asking, telling}, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done() and (refusal := asking.result()):
+            await _write(writer, _failed(refusal))
     finally:
-        leave(listener)
-        for task in (gone, telling):
+        room.leave(listener)
+        for task in (asking, telling):
             task.cancel()
-        await asyncio.gather(gone, telling, return_exceptions=True)
+        await asyncio.gather(asking, telling, return_exceptions=True)
 
 
-async def _tell(listener: Listener, writer: asyncio.StreamWriter) -> None:
+def _wanted(line: bytes, lines: Lines[S]) -> S:
+    try:
+        hello = lines.hello.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise StreamError("this is no greeting") from None
+    if hello.version != VERSION:
+        raise StreamError(f"another version of this program owns {lines.service}: stop it first")
+    return hello.subscription
+
+
+async def _hear_changes(
+    reader: asyncio.StreamReader, lines: Lines[S], room: Room[S, Any], listener: object
+) -> TradingError | None:
+    """Let a listener want something else, until it goes; return why that was refused, if it was."""
+    try:
+        while line := await reader.readline():
+            room.change(listener, _wanted(line, lines))
+    except TradingError as error:
+        return error
+    except ConnectionError:
+        return None
+    return None
+
+
+async def _tell(listener: Heard, writer: asyncio.StreamWriter) -> None:
     """Write what the listener hears; while its program does not read, its feed conflates."""
     alive = asyncio.create_task(_say_alive(writer))
     try:
@@ -248,28 +309,52 @@ def _failed(error: TradingError) -> Failed:
     return Failed(type(error).__name__, str(error), getattr(error, "code", 0))
 
 
-async def attached(place: Place, subscription: Subscription) -> AsyncGenerator[StreamEvent, None]:
-    """Yield what the owner tells, until it ends; then somebody must take over.
+class Attachment(Generic[S]):
+    """A place at another program's connection.
 
-    Raises:
-        Disconnected: The owner does not answer.
-        TradingError: What the owner's stream ended with.
+    Args:
+        place: Where that program is.
+        lines: What is spoken.
+        subscription: What is wanted.
     """
-    opened = await _attach(place)
-    if opened is None:
-        return
-    reader, writer = opened
-    try:
-        with contextlib.suppress(ConnectionError):
-            await _write(writer, Hello(subscription))
-        while line := await _line(place, reader):
-            told = _LINES.decode(line)
-            if isinstance(told, Failed):
-                raise _error(told)
-            if not isinstance(told, Alive):
-                yield told
-    finally:
-        await _close(writer)
+
+    def __init__(self, place: Place, lines: Lines[S], subscription: S) -> None:
+        self._place = place
+        self._lines = lines
+        self._subscription = subscription
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def change(self, subscription: S) -> None:
+        """Want something else."""
+        self._subscription = subscription
+        if self._writer is not None:
+            with contextlib.suppress(ConnectionError):
+                await _write(self._writer, Hello(subscription))
+
+    async def hear(self) -> AsyncGenerator[Any, None]:
+        """Yield what the owner tells, until it ends; then somebody must take over.
+
+        Raises:
+            Disconnected: The owner does not answer.
+            TradingError: What the owner's stream ended with.
+        """
+        opened = await _attach(self._place)
+        if opened is None:
+            return
+        reader, writer = opened
+        try:
+            with contextlib.suppress(ConnectionError):
+                await _write(writer, Hello(self._subscription))
+            self._writer = writer
+            while line := await _line(self._place, reader):
+                told = self._lines.told.decode(line)
+                if isinstance(told, Failed):
+                    raise _error(told)
+                if not isinstance(told, Alive):
+                    yield told
+        finally:
+            self._writer = None
+            await _close(writer)
 
 
 async def _line(place: Place, reader: asyncio.StreamReader) -> bytes:
@@ -298,8 +383,8 @@ async def _attach(place: Place) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 def _hangs(place: Place) -> Disconnected:
     return Disconnected(
-        f"process {place.owner()} of ours owns the connection to Schwab's streamer and does not "
-        "answer: stop it, Schwab allows one connection a user"
+        f"process {place.owner()} of ours owns the connection to {place.service} and does not "
+        "answer: stop it, since one connection a user is allowed"
     )
 
 
