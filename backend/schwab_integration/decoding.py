@@ -100,19 +100,49 @@ def parsed(body: bytes, kind: type[T], what: str) -> Parsed[T]:
     return Parsed(value, unknown)
 
 
-def parsed_list(body: bytes, kind: type[T], what: str) -> Parsed[list[T]]:
+def parsed_list(
+    body: bytes, kind: type[T], what: str, *, tolerant: bool = False
+) -> Parsed[list[T]]:
     """Return a reply as a list; one object alone is a list of one.
+
+    Args:
+        body: JSON.
+        kind: The struct of each.
+        what: What it is, for the sentence: `orders`.
+        tolerant: Leave a field whose value is of a wrong kind out, and count it, so that one entry
+            does not hide the others.
 
     Raises:
         BadReply: It is not as documented.
     """
     node = decoded(body, what)
     nodes = [node] if isinstance(node, dict) else node
-    values: list[T] = converted(nodes, list[kind], what)  # type: ignore[valid-type]
     unknown: Counter[str] = Counter()
+    try:
+        values: list[T] = converted(nodes, list[kind], what)  # type: ignore[valid-type]
+    except BadReply:
+        if not tolerant or not isinstance(nodes, list):
+            raise
+        nodes = [_fitting(one, kind, what, unknown) for one in nodes]
+        values = converted(nodes, list[kind], what)  # type: ignore[valid-type]
     for one, value in zip(nodes, values, strict=True):
         _notice(one, value, unknown)
     return Parsed(values, unknown)
+
+
+def _fitting(node: Any, kind: type[Any], what: str, unknown: Counter[str]) -> dict[str, Any]:
+    """Return the fields of an object that fit a struct without required ones; count the others."""
+    if not isinstance(node, dict):
+        raise bad(what, f"an entry of it is {node!r:.40}")
+    fitting = {}
+    for name, value in node.items():
+        try:
+            converted({name: value}, kind, what)
+        except BadReply:
+            unknown[f"{kind.__name__}.{name} of a wrong kind"] += 1
+        else:
+            fitting[name] = value
+    return fitting
 
 
 def decoded(body: bytes, what: str) -> Any:

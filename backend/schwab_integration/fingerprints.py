@@ -129,8 +129,12 @@ def match_legs(ticket: OrderTicket, shape: Shape, reported: ReportedOrder) -> Fo
 
 
 def alike(one: Shape, other: Shape) -> bool:
-    """Whether one order of each trades the same symbols and quantities, whatever the rest."""
-    return not _traded(one).isdisjoint(_traded(other))
+    """Whether one order of each trades the same symbols and quantities, whatever the rest.
+
+    An order whose legs cannot be read may trade anything.
+    """
+    mine, theirs = _traded(one), _traded(other)
+    return not (mine and theirs) or not mine.isdisjoint(theirs)
 
 
 def _traded(shape: Shape) -> set[tuple[tuple[str, Decimal], ...]]:

@@ -19,6 +19,7 @@ from schwab_integration.order_book import OrderBook, Ticket
 from schwab_integration.order_news import ns_of, updates_of
 from schwab_integration.trader_replies import ReportedOrder
 from utils.clock import Clock
+from utils.order_state import OrderState, apply
 from utils.transaction_logger import TransactionLogger
 
 
@@ -77,13 +78,15 @@ class OrderRecords:
     def news_of(self, listed: Sequence[ReportedOrder]) -> list[OrderUpdate]:
         """Take what the broker lists of our orders in, and return what is new."""
         with self.changed:
-            news = []
+            news, signs = [], {}
             for root in listed:
                 sign = _sign(root)
                 if self.book.claimed(root) and self._signs.get(root.order_id) != sign:
-                    self._signs[root.order_id] = sign
+                    signs[root.order_id] = sign
                     news += self._updates_of(root)
-            return self._merge(news)
+            new = self._merge(news)
+            self._signs |= signs  # not before: what was interrupted is read again
+            return new
 
     def hear(self, update: OrderUpdate) -> list[OrderUpdate]:
         """Take an update of a stream in; return it, named, if it is of our order and new.
@@ -136,19 +139,22 @@ class OrderRecords:
 
     def _merge(self, updates: Sequence[OrderUpdate]) -> list[OrderUpdate]:
         """Book what is new and return it; executions that were told before are left out."""
-        new, records = [], []
+        states: dict[str, OrderState] = {}
+        new = []
         for update in updates:
-            before = self.book.orders[update.client_order_id or ""]
+            name = update.client_order_id or ""
+            before = states.get(name) or self.book.orders[name]
             fills = tuple(one for one in update.fills if one.execution_id not in before.fills)
             news = msgspec.structs.replace(update, fills=fills)
-            record = Updated(at_ns=self.now_ns(), update=news)
-            self.book.apply(record)
-            after = self.book.orders[update.client_order_id or ""]
+            states[name] = after = apply(before, news)
             if _changed(before.order, after.order) or fills:
-                records.append(record)
                 new.append(news)
-        if records:
+        if new:
+            at_ns = self.now_ns()
+            records = [Updated(at_ns=at_ns, update=update) for update in new]
             self._journal.append(*records)
+            for record in records:
+                self.book.apply(record)
         return new
 
 

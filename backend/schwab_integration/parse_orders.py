@@ -105,10 +105,13 @@ class Owner:
 def parse_orders(body: bytes) -> Parsed[list[ReportedOrder]]:
     """Return the reply to `/orders` or `/accounts/{hash}/orders`, as sent.
 
+    A field whose value is of a wrong kind is left out and counted: an order of somebody else must
+    not hide ours.
+
     Raises:
         BadReply: It is not as documented.
     """
-    return parsed_list(body, ReportedOrder, "orders")
+    return parsed_list(body, ReportedOrder, "orders", tolerant=True)
 
 
 def parse_order(body: bytes) -> Parsed[ReportedOrder]:

@@ -13,6 +13,7 @@ from models.errors import OrderRejected, OrderUnknown
 from models.order_terms import Mode, OrderStatus
 from schwab_integration.broker import SchwabBroker
 from schwab_integration.order_venue import DeskTime
+from utils.transaction_logger import Disk
 
 Make = Callable[..., Any]
 START = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
@@ -163,3 +164,44 @@ def test_a_person_is_not_asked_about_what_a_listener_found_meanwhile(
     assert ticket.state == "stands"
     assert ticket.question == ""
     assert bench.broker.questions() == {}
+
+
+def test_news_whose_writing_is_interrupted_is_told_later(make_bench: Make, order: Make) -> None:
+    armed: list[bool] = []
+
+    def sync(_: int) -> None:
+        if armed:
+            armed.clear()
+            raise KeyboardInterrupt
+
+    bench = make_bench(disk=Disk(sync=sync))
+    bench.submit(order("a"))
+    bench.exchange.of("a")[0].status = "CANCELED"
+    armed.append(True)
+    with pytest.raises(KeyboardInterrupt):
+        bench.broker.poll()
+    assert told(bench.broker.poll()) == [("a", OrderStatus.CANCELED)]
+    bench.restart()
+    assert bench.broker.own_orders()["a"].status is OrderStatus.CANCELED
+
+
+class TestOrdersThatCannotBeRead:
+    """An order with a value of a wrong kind, ours or not, hides no other order."""
+
+    def test_news_of_the_others_goes_on(self, bench: Any, order: Make) -> None:
+        bench.submit(order("a"))
+        hand = bench.exchange.by_hand(bench.exchange.of("a")[0])
+        hand.body = {**hand.body, "stopPrice": "at best", "cancelTime": {"day": 1}}
+        bench.exchange.of("a")[0].status = "CANCELED"
+        assert told(bench.broker.poll()) == [("a", OrderStatus.CANCELED)]
+
+    def test_one_whose_legs_are_unknown_is_no_proof_of_absence(
+        self, bench: Any, order: Make
+    ) -> None:
+        with pytest.raises(OrderUnknown):
+            bench.submit(order("a"), "lost_after")
+        (entry,) = bench.exchange.of("a")
+        entry.body = {**entry.body, "quantity": 1, "orderLegCollection": [{"quantity": "many"}]}
+        (update,) = bench.wait(10.0)
+        assert update.status is OrderStatus.UNKNOWN
+        assert str(entry.number) in update.reason
