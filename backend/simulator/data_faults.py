@@ -1,4 +1,4 @@
-"""Replies that look well and are wrong: a session too old, without rows, twice, other prices, other names.
+"""Replies that look well and are wrong: too old, without rows, with gaps, twice, other prices, other names.
 
 They are made from the true reply, Schwab's or Polygon's, so that whatever else it says stays true.
 """
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BODY_FAULTS: Final = (
     FaultKind.EMPTY,
     FaultKind.DUPLICATE,
+    FaultKind.GAP,
     FaultKind.DISAGREE,
     FaultKind.RENAMED,
 )
@@ -35,7 +36,12 @@ TARGETS: Final = ("schwab.market_data", "polygon.rest")
 
 _ROWS = ("results", "candles", "expirationList", "screeners", "instruments")
 _MAPS = ("callExpDateMap", "putExpDateMap")
-_COUNTS = ("resultsCount", "queryCount", "count", "numberOfContracts")
+_COUNTS = ("resultsCount", "queryCount", "count")
+_CONTRACTS = "numberOfContracts"
+
+LOST_ONE_IN: Final = 5
+"""Every fifth row is missing from a reply or file with gaps."""
+
 _PRICE = re.compile(
     r"o|h|l|c|vw|price|value|fmv|midpoint|vwap|mark|last|op|a|p|bp|ap|val|"
     r"(bid|ask|last|open|high|low|close)(Price|_price)?|regularMarketLastPrice|underlyingPrice|"
@@ -73,7 +79,7 @@ def spoilt_send(send: Send, fault: Fault) -> Send:
 
 
 def spoilt_body(body: bytes, fault: Fault) -> bytes:
-    """Return a reply's JSON with its rows gone, twice, at other prices or under other names."""
+    """Return a reply's JSON with rows gone, twice, at other prices or under other names."""
     return msgspec.json.encode(spoilt(msgspec.json.decode(body), fault))
 
 
@@ -83,7 +89,9 @@ def spoilt(reply: Any, fault: Fault) -> Any:
         case FaultKind.EMPTY:
             return _without_rows(reply)
         case FaultKind.DUPLICATE:
-            return _with_rows_twice(reply)
+            return _with_rows(reply, _twice)
+        case FaultKind.GAP:
+            return _with_rows(reply, _with_gaps)
         case FaultKind.RENAMED:
             return _with_prices(reply, lambda name, price: (_NEW_NAME.format(name), price))
         case _:
@@ -163,39 +171,52 @@ def _units(stamp: str) -> int:
 
 
 def _without_rows(reply: Any) -> Any:
-    if isinstance(reply, list):
-        return []
-    known = [name for name in (*_ROWS, *_MAPS) if isinstance(reply.get(name), list | dict)]
-    if not known:  # quotes by symbol
-        return {}
-    changed = {name: value for name, value in reply.items() if name != "next_url"}
-    for name in known:
-        if name == "results" and "resultsCount" in reply:
-            del changed[name]  # as aggregates are without rows
-        else:
-            changed[name] = type(reply[name])()
-    changed |= {name: 0 for name in _COUNTS if name in changed}
+    changed = _with_rows(reply, lambda _rows: [])
+    if not isinstance(reply, dict):
+        return changed
+    if not any(name in reply for name in (*_ROWS, *_MAPS)):  # quotes by symbol, hours by market
+        return {} if all(isinstance(value, dict) for value in reply.values()) else reply
+    changed |= {name: {} for name in _MAPS if name in reply}
+    changed.pop("next_url", None)
+    if changed.get("results") == [] and "resultsCount" in reply:
+        del changed["results"]  # as aggregates are without rows
     return changed | ({"empty": True} if "empty" in reply else {})
 
 
-def _with_rows_twice(reply: Any) -> Any:
+def _with_rows(reply: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
+    """Return a reply with other rows; of a chain's maps each strike is a row."""
     if isinstance(reply, list):
-        return _twice(reply)
+        return change(reply)
+    if not isinstance(reply, dict):
+        return reply
     changed = dict(reply)
     for name in _ROWS:
         if isinstance(reply.get(name), list):
-            changed[name] = _twice(reply[name])
+            changed[name] = change(reply[name])
+            changed |= {count: len(changed[name]) for count in _COUNTS if count in reply}
+    contracts = 0
     for name in _MAPS:
         if name in reply:
-            changed[name] = {
-                expiration: {strike: _twice(rows) for strike, rows in strikes.items()}
-                for expiration, strikes in reply[name].items()
-            }
-    return changed | {name: 2 * reply[name] for name in _COUNTS if name in reply}
+            changed[name] = {day: _strikes(rows, change) for day, rows in reply[name].items()}
+            contracts += sum(len(rows) for day in changed[name].values() for rows in day.values())
+    return changed | ({_CONTRACTS: contracts} if _CONTRACTS in reply else {})
+
+
+def _strikes(
+    strikes: dict[str, list[Any]], change: Callable[[list[Any]], list[Any]]
+) -> dict[str, list[Any]]:
+    changed: dict[str, list[Any]] = {}
+    for strike, contracts in change(list(strikes.items())):
+        changed.setdefault(strike, []).extend(contracts)
+    return changed
 
 
 def _twice(rows: Iterable[Any]) -> list[Any]:
     return [row for row in rows for _ in range(2)]
+
+
+def _with_gaps(rows: Iterable[Any]) -> list[Any]:
+    return [row for number, row in enumerate(rows, 1) if number % LOST_ONE_IN]
 
 
 def _with_prices(node: Any, change: Callable[[str, float], tuple[str, float]]) -> Any:

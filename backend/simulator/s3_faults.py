@@ -1,4 +1,4 @@
-"""Flat files that look well and are wrong: a session too old, without rows, twice, other prices, other header."""
+"""Flat files that look well and are wrong: too old, without rows, with gaps, twice, other prices, other header."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from simulator.data_faults import LOST_ONE_IN
 from simulator.faults import FaultKind
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ KINDS: Final = (
     FaultKind.STALE,
     FaultKind.EMPTY,
     FaultKind.DUPLICATE,
+    FaultKind.GAP,
     FaultKind.DISAGREE,
     FaultKind.RENAMED,
 )
@@ -30,7 +32,7 @@ def wrong_now(faults: Faults, key: str) -> Fault | None:
 
 
 def wrong_text(text: str, fault: Fault) -> str:
-    """Return a file's text with its rows gone or twice, at other prices, or under another header.
+    """Return a file's text with rows gone or twice, at other prices, or under another header.
 
     An older session's file is another one: who has the files takes that (`FaultKind.STALE`).
     """
@@ -41,6 +43,9 @@ def wrong_text(text: str, fault: Fault) -> str:
         case FaultKind.DUPLICATE:
             twice = "".join(f"{line}\n{line}\n" for line in rest.splitlines())
             return f"{header}\n{twice}"
+        case FaultKind.GAP:
+            lines = enumerate(rest.splitlines(keepends=True), 1)
+            return f"{header}\n{''.join(line for n, line in lines if n % LOST_ONE_IN)}"
         case FaultKind.RENAMED:
             names = (_NEW_NAME.format(n) if n in _PRICES else n for n in header.split(","))
             return f"{','.join(names)}\n{rest}"

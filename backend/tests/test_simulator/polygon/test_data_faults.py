@@ -75,6 +75,26 @@ def test_rows_come_twice(simulator: Any) -> None:
     assert twice["resultsCount"] == 2 * true["resultsCount"]
 
 
+def test_every_fifth_row_is_missing(simulator: Any) -> None:
+    true = simulator.told(MINUTES.format(TODAY))["results"]
+    simulator.fault("polygon.rest", "gap", count=1)
+    told = simulator.told(MINUTES.format(TODAY))
+    assert told["results"] == [row for number, row in enumerate(true, 1) if number % 5]
+    assert told["resultsCount"] == len(told["results"])
+    whole = history(simulator)["candles"]
+    simulator.fault("schwab.market_data", "gap", count=1)
+    candles = history(simulator)["candles"]
+    assert candles == [row for number, row in enumerate(whole, 1) if number % 5]
+
+
+def test_what_has_no_rows_stays_as_it_is(simulator: Any) -> None:
+    simulator.fault("polygon.rest", "empty")
+    status = simulator.told("/v1/marketstatus/now")
+    assert status["market"] == "open"
+    assert simulator.told("/v3/reference/tickers/QQQ")["results"]["ticker"] == "QQQ"
+    assert simulator.told("/v1/marketstatus/upcoming") == []
+
+
 def test_prices_under_other_names(simulator: Any) -> None:
     simulator.fault("polygon.rest", "renamed", count=1)
     row = simulator.told(MINUTES.format(TODAY))["results"][0]

@@ -75,6 +75,10 @@ def test_a_file_of_the_session_before_without_rows_or_with_each_twice(
     simulator.fault("s3.data", "duplicate")
     twice = text(client).splitlines()
     assert twice[1::2] == twice[2::2] == true.splitlines()[1:]
+    simulator.admin("DELETE", "faults")
+    simulator.fault("s3.data", "gap")
+    rows = true.splitlines()[1:]
+    assert text(client).splitlines()[1:] == [row for n, row in enumerate(rows, 1) if n % 5]
 
 
 def test_another_header(simulator: Any, client: Any) -> None:
