@@ -30,7 +30,7 @@ from models.schwab_order_terms import (
     WireOrderType,
 )
 from simulator import trader_facts as facts
-from simulator.order_forms import LegForm, OrderForm
+from simulator.order_forms import PRICED, STOPPED, TRAILING, LegForm, OrderForm
 from simulator.trader_errors import invalid_value, malformed
 from simulator.wire_symbols import is_option, spelled
 
@@ -50,17 +50,6 @@ _SIMULATED_TYPES = frozenset(WireOrderType) - {
     WireOrderType.UNKNOWN,
 }
 _NET = frozenset({WireOrderType.NET_DEBIT, WireOrderType.NET_CREDIT, WireOrderType.NET_ZERO})
-_PRICED = frozenset(
-    {
-        WireOrderType.LIMIT,
-        WireOrderType.STOP_LIMIT,
-        WireOrderType.LIMIT_ON_CLOSE,
-        WireOrderType.NET_DEBIT,
-        WireOrderType.NET_CREDIT,
-    }
-)
-_STOPPED = frozenset({WireOrderType.STOP, WireOrderType.STOP_LIMIT})
-_TRAILING = frozenset({WireOrderType.TRAILING_STOP, WireOrderType.TRAILING_STOP_LIMIT})
 _PAIR_FIELDS = frozenset({"orderStrategyType", "childOrderStrategies"})
 _SPECIAL = frozenset({"ALL_OR_NONE", "DO_NOT_REDUCE", "ALL_OR_NONE_DO_NOT_REDUCE"})
 _STOP_TYPES = frozenset({"STANDARD", "BID", "ASK", "LAST", "MARK"})
@@ -250,11 +239,11 @@ def _check_legs(legs: tuple[LegForm, ...], order_type: WireOrderType) -> None:
 
 def _check_prices(form: OrderForm) -> None:
     kind = form.order_type
-    if kind in _PRICED and not form.price:
+    if kind in PRICED and not form.price:
         raise malformed(f"price is required for orderType {kind.value if kind else ''}")
-    if kind in _STOPPED and not form.stop_price:
+    if kind in STOPPED and not form.stop_price:
         raise malformed(f"stopPrice is required for orderType {kind.value if kind else ''}")
-    if kind in _TRAILING and not form.stop_offset:
+    if kind in TRAILING and not form.stop_offset:
         raise malformed(f"stopPriceOffset is required for orderType {kind.value if kind else ''}")
 
 

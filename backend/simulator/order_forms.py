@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.schwab_order_terms import OrderStrategy
+from models.schwab_order_terms import OrderStrategy, WireOrderType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,24 @@ if TYPE_CHECKING:
         LinkType,
         Session,
         WireAsset,
-        WireOrderType,
     )
+
+PRICED = frozenset(
+    {
+        WireOrderType.LIMIT,
+        WireOrderType.STOP_LIMIT,
+        WireOrderType.LIMIT_ON_CLOSE,
+        WireOrderType.NET_DEBIT,
+        WireOrderType.NET_CREDIT,
+    }
+)
+"""Types that need a price; of a NET_ZERO it is 0 and may be left out."""
+
+STOPPED = frozenset({WireOrderType.STOP, WireOrderType.STOP_LIMIT})
+"""Types that need a stop price."""
+
+TRAILING = frozenset({WireOrderType.TRAILING_STOP, WireOrderType.TRAILING_STOP_LIMIT})
+"""Types that need a stop's distance."""
 
 
 @dataclass(frozen=True, slots=True)

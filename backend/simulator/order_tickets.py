@@ -19,6 +19,7 @@ from models.order_terms import (
 from models.schwab_order_terms import Instruction, LinkBasis, Session, WireOrderType
 from models.trading import Leg, Order, Trail
 from simulator import trader_facts as facts
+from simulator.order_forms import PRICED, STOPPED, TRAILING
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,17 +56,6 @@ _BASES = {
     LinkBasis.BID: TrailBasis.BID,
     LinkBasis.ASK: TrailBasis.ASK,
 }
-_TRAILING = frozenset({WireOrderType.TRAILING_STOP, WireOrderType.TRAILING_STOP_LIMIT})
-_STOPPED = frozenset({WireOrderType.STOP, WireOrderType.STOP_LIMIT})
-_LIMITED = frozenset(
-    {
-        WireOrderType.LIMIT,
-        WireOrderType.STOP_LIMIT,
-        WireOrderType.LIMIT_ON_CLOSE,
-        WireOrderType.NET_DEBIT,
-        WireOrderType.NET_CREDIT,
-    }
-)
 
 
 def side_of(instruction: Instruction) -> Side:
@@ -126,7 +116,7 @@ def _order(record: OrderRecord, account_id: str, now: datetime) -> Order:
         time_in_force=TimeInForce(form.duration.value),
         hours=_HOURS[form.session],
         limit_price=_limit(form),
-        stop_price=form.stop_price if form.order_type in _STOPPED else None,
+        stop_price=form.stop_price if form.order_type in STOPPED else None,
         trail=_trail(form),
         quantity=quantity,
         created_at=now,
@@ -143,13 +133,13 @@ def _leg(leg: LegForm, units: Decimal) -> Leg:
 
 
 def _limit(form: OrderForm) -> Decimal | None:
-    if form.order_type not in _LIMITED or form.price is None:
+    if form.order_type not in PRICED or form.price is None:
         return None
     return -form.price if form.order_type is WireOrderType.NET_CREDIT else form.price
 
 
 def _trail(form: OrderForm) -> Trail | None:
-    if form.order_type not in _TRAILING or form.stop_offset is None:
+    if form.order_type not in TRAILING or form.stop_offset is None:
         return None
     limit_offset = None
     if form.order_type is WireOrderType.TRAILING_STOP_LIMIT:

@@ -194,24 +194,31 @@ class Streamer:
         feeds = dict(self._links)
         now, wall_s = self._clock_s()
 
-        def asked() -> tuple[Moment, dict[Link, list[ActivityEvent]]]:
-            told = {
+        def happened() -> dict[Link, list[ActivityEvent]]:
+            return {
                 link: feed.told(events) for link, events in taken.items() if (feed := feeds[link])
             }
-            return self._tape.moment(wants, now, wall_s), told
 
-        moment, events = await anyio.to_thread.run_sync(asked, limiter=self._around.one_at_a_time)
-        for link in whom & set(self._links):
-            if not link.session.closing:
-                self._tell(link, moment, events.get(link, []), int(now.timestamp() * 1000))
+        alone = self._around.one_at_a_time
+        events = await anyio.to_thread.run_sync(happened, limiter=alone)
+        moment: Moment | None = None
+        try:
+            moment = await anyio.to_thread.run_sync(
+                lambda: self._tape.moment(wants, now, wall_s), limiter=alone
+            )
+        finally:  # what happened to orders is told once: no failure of the market takes it along
+            for link in whom & set(self._links):
+                if not link.session.closing:
+                    self._tell(link, moment, events.get(link, []), int(now.timestamp() * 1000))
 
     def _tell(
-        self, link: Link, moment: Moment, events: Sequence[ActivityEvent], at_ms: int
+        self, link: Link, moment: Moment | None, events: Sequence[ActivityEvent], at_ms: int
     ) -> None:
         session = link.session
         link.meet(self._faults)
         told_ms = at_ms + link.skew_ms
-        link.post(session.batch(moment, told_ms))
+        if moment is not None:
+            link.post(session.batch(moment, told_ms))
         link.post(session.activity(link.troubles.events(events), told_ms))
         link.post(session.pulse(self._around.monotonic(), told_ms))
         if link.overflown:
