@@ -25,8 +25,8 @@ from app.zero_dte_study import download_study, finished
 from models.errors import NotEntitled, SubscriptionRefused
 from models.symbols import INDICES
 from polygon_integration.channels import Channel, channels
-from polygon_integration.options_stream import PolygonStream
 from polygon_integration.roster import roster
+from polygon_integration.shared_stream import SharedStream
 from polygon_integration.stream_gaps import heal_by_rest
 from utils import market_calendar
 from utils.market_calendar import NEW_YORK
@@ -106,9 +106,9 @@ class _Following:
         heal = heal_by_rest(
             self._place.client, now_ns=lambda: int(self._place.clock().timestamp() * 1e9)
         )
-        options = PolygonStream(self._place.settings, heal=heal)
+        options = SharedStream(self._place.settings, heal=heal)
         index = self._asked.ticker in INDICES
-        shares = PolygonStream(
+        shares = SharedStream(
             self._place.settings, market="indices" if index else "stocks", heal=heal
         )
         price = await asyncio.to_thread(self._first_price)
@@ -165,7 +165,7 @@ class _Following:
         counts = ", ".join(f"{n:,} {name}" for name, n in self._collector.counts.items())
         show(self._folder, study, self._place, f"the stream told {counts}")
 
-    async def _listen(self, stream: PolygonStream, wanted: list[Channel]) -> None:
+    async def _listen(self, stream: SharedStream, wanted: list[Channel]) -> None:
         async for event in stream.listen(wanted):
             self._collector.take(event)
 
@@ -201,13 +201,13 @@ class _Following:
         near = roster(self._contracts, price, self._day, watched=watched)
         return [*channels(["AM", "T"], symbols), *channels(["Q"], near)]
 
-    async def _roll(self, options: PolygonStream) -> None:
+    async def _roll(self, options: SharedStream) -> None:
         if self._collector.price:
             wanted = self._channels(self._collector.price, tuple(self._watched(options)))
             await options.watch(wanted)
 
     @staticmethod
-    def _watched(options: PolygonStream) -> list[str]:
+    def _watched(options: SharedStream) -> list[str]:
         return [channel.symbol for channel in options.watched if channel.kind == "Q"]
 
     def _download(self) -> Whole:
