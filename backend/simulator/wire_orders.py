@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from models.order_terms import OrderStatus
-from models.schwab_order_terms import Duration, WireOrderType, WireStatus
+from models.schwab_order_terms import Duration, WireStatus
 from simulator import trader_facts as facts
 from simulator.market_prices import NANOSECONDS, nanoseconds
+from simulator.order_forms import STOPPED, TRAILING
 from simulator.order_instruments import instrument_id, is_option, ordered
 from simulator.order_rules import schwab_words
 from simulator.order_tickets import effect_of
@@ -30,14 +31,7 @@ _PLAIN = {
     OrderStatus.DENIED: WireStatus.REJECTED,
     OrderStatus.EXPIRED: WireStatus.EXPIRED,
 }
-_STOPS = frozenset(
-    {
-        WireOrderType.STOP,
-        WireOrderType.STOP_LIMIT,
-        WireOrderType.TRAILING_STOP,
-        WireOrderType.TRAILING_STOP_LIMIT,
-    }
-)
+_STOPS = STOPPED | TRAILING
 
 
 def wire_time(at: int) -> str:
