@@ -5,16 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import time
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Self, TextIO
-
-import msgspec
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from app import cli
 from app.simulated_market import (
@@ -23,8 +17,10 @@ from app.simulated_market import (
     signed_in_settings,
     simulator_status,
 )
+from app.stream_view import Lines, Screen
 from app.wiring import SimulatorSettings
-from models.events import Bar, OrderUpdate, Quote
+from models.errors import ConfigError
+from models.events import Quote
 from schwab_integration.config import SchwabSettings
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.streaming import SchwabStream
@@ -35,12 +31,9 @@ from utils.settings import load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from models.events import StreamEvent
 
 _BEFORE_CLOSE = timedelta(hours=1)
 """Outside of a session a simulator of our own begins so long before the last close."""
-
-_REDRAW_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +45,11 @@ class Asked:
         seconds: How long; None until interrupted.
         bars: One-minute bars too.
         activity: Updates of one's own orders too.
-        source: auto, schwab or simulator.
+        source: auto, schwab, polygon or simulator.
         json: Events as JSON lines instead of a table.
+        trades: Trades too, of Polygon.
+        chain_days: Of Polygon: quotes of the contracts nearest to the money of each ticker too, that
+            expire within so many days; None for none.
     """
 
     symbols: tuple[str, ...]
@@ -62,6 +58,8 @@ class Asked:
     activity: bool
     source: str
     json: bool
+    trades: bool = False
+    chain_days: int | None = None
 
     def subscription(self) -> Subscription:
         """Return what the stream is asked for."""
@@ -77,6 +75,12 @@ def run_stream(asked: Asked) -> int:
     Raises:
         TradingError: The stream cannot be had.
     """
+    if asked.source == "polygon":
+        from app.polygon_stream_command import run_polygon_stream  # noqa: PLC0415 - the other half
+
+        return run_polygon_stream(asked)
+    if asked.trades or asked.chain_days is not None:
+        raise ConfigError("--trades and --chain are Polygon's: add --source polygon")
     subscription = asked.subscription()
     subscription.keys()
     with _source(asked.source) as (settings, described):
@@ -118,7 +122,7 @@ def _start(now: datetime) -> datetime:
 
 async def _listen(stream: SchwabStream, subscription: Subscription, asked: Asked) -> set[str]:
     """Show events until the time is over; return the symbols whose quotes came."""
-    screen = _Lines(sys.stdout) if asked.json else _Screen(asked.symbols)
+    screen = Lines(sys.stdout) if asked.json else Screen(asked.symbols)
     seen: set[str] = set()
     with screen, contextlib.suppress(TimeoutError):
         async with asyncio.timeout(asked.seconds), aclosing(stream.hear(subscription)) as events:
@@ -127,80 +131,3 @@ async def _listen(stream: SchwabStream, subscription: Subscription, asked: Asked
                 if isinstance(event, Quote):
                     seen.add(event.symbol)
     return seen
-
-
-class _Lines(contextlib.AbstractContextManager["_Lines"]):
-    """JSON, an event a line."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.flush()
-
-    def show(self, event: StreamEvent) -> None:
-        """Write an event."""
-        print(msgspec.json.encode(event).decode(), file=self._stream, flush=True)
-
-
-class _Screen(contextlib.AbstractContextManager["_Screen"]):
-    """A table of the newest quotes, with the last bars and order updates below."""
-
-    def __init__(self, symbols: tuple[str, ...]) -> None:
-        self._quotes: dict[str, Quote | None] = dict.fromkeys(symbols)
-        self._news: list[str] = []
-        self._live = Live(console=Console(), auto_refresh=False)
-        self._drawn_at = 0.0
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.update(self._table(), refresh=True)
-        self._live.stop()
-
-    def show(self, event: StreamEvent) -> None:
-        """Take an event, and draw anew now and then."""
-        if isinstance(event, Quote):
-            self._quotes[event.symbol] = event
-        elif isinstance(event, Bar):
-            self._news.append(f"{_clock(event.time_ns)} {event.symbol} bar closes {event.close:g}")
-        elif isinstance(event, OrderUpdate):
-            self._news.append(f"{_clock(event.time_ns)} order {event.order_id} {event.status}")
-        if time.monotonic() - self._drawn_at > _REDRAW_S:
-            self._drawn_at = time.monotonic()
-            self._live.update(self._table(), refresh=True)
-
-    def _table(self) -> Table:
-        caption = "\n".join(self._news[-5:]) or None
-        table = Table(box=None, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-        table.add_column("symbol", no_wrap=True)
-        for name in ("bid", "ask", "sizes", "last", "volume", "New York"):
-            table.add_column(name, justify="right", no_wrap=True)
-        for symbol, quote in self._quotes.items():
-            table.add_row(symbol, *(_cells(quote) if quote else [""] * 6))
-        return table
-
-
-def _cells(quote: Quote) -> list[str]:
-    return [
-        _price(quote.bid),
-        _price(quote.ask),
-        f"{_whole(quote.bid_size)}x{_whole(quote.ask_size)}",
-        _price(quote.last),
-        _whole(quote.volume),
-        _clock(quote.time_ns),
-    ]
-
-
-def _price(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.2f}"
-
-
-def _whole(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _clock(time_ns: int) -> str:
-    return f"{datetime.fromtimestamp(time_ns / 1e9, UTC).astimezone(NEW_YORK):%H:%M:%S}"

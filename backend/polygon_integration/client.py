@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, quote
 from models.errors import BadReply, DataError
 from polygon_integration import parse
 from polygon_integration.config import PROVIDER, PolygonSettings
+from polygon_integration.limits import rest_limiter
 from polygon_integration.refusals import refusal
 from polygon_integration.replies import (
     Code,
@@ -26,7 +27,6 @@ from polygon_integration.replies import (
     TickerDetails,
 )
 from utils.http import HttpSession, Patience, Service
-from utils.rate_limit import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from polygon_integration.parse import Listing, Page
+    from utils.rate_limit import Limiter
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class PolygonClient:
 
     Args:
         settings: Where Polygon is and who we are.
-        limiter: Shared by all clients of the key; made from the settings by default.
+        limiter: Shared by all programs of the key; made from the settings by default.
         patience: How long to wait and how often to ask.
 
     Raises:
@@ -68,7 +69,7 @@ class PolygonClient:
         self,
         settings: PolygonSettings,
         *,
-        limiter: RateLimiter | None = None,
+        limiter: Limiter | None = None,
         patience: Patience | None = None,
     ) -> None:
         service = Service(
@@ -78,7 +79,7 @@ class PolygonClient:
             headers={"authorization": f"Bearer {settings.key()}"},
             check=refusal,
         )
-        limited = limiter or RateLimiter(settings.requests_per_minute)
+        limited = limiter or rest_limiter(settings)
         self._session = HttpSession(service, limiter=limited, patience=patience)
 
     def contracts(  # noqa: PLR0913 - the endpoint's own

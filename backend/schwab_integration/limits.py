@@ -5,21 +5,14 @@ previewing requests a minute to one account as were registered with the app (0 t
 day. The day is taken as any 24 hours, since nobody says when Schwab's begins.
 """
 
-import hashlib
-import time
-from pathlib import Path
-from urllib.parse import urlsplit
-
 from schwab_integration.config import PROVIDER, SchwabSettings
-from utils.paths import state_folder
+from utils.limit_files import limit_file
 from utils.shared_limit import MachineTime, SharedRateLimiter, Window
 
 _MINUTE_S = 61.0
 """A second more than a minute: Schwab counts when requests arrive, and they overtake each other."""
 
 _DAY_S = 86_460.0
-_LOCAL_LIFE_S = 172_800.0
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def market_data_limiter(
@@ -31,7 +24,7 @@ def market_data_limiter(
         ConfigError: Its file cannot be used.
     """
     return SharedRateLimiter(
-        _file(settings, "data", settings.app_key.get_secret_value()),
+        limit_file(PROVIDER, settings.base_url, "data", settings.app_key.get_secret_value()),
         [Window(settings.requests_per_minute, _MINUTE_S)],
         provider=PROVIDER,
         machine=machine,
@@ -54,7 +47,7 @@ def order_limiter(
     minute, day = settings.order_requests_per_minute, settings.orders_per_day
     share = settings.urgent_percent
     return SharedRateLimiter(
-        _file(settings, "orders", account_id),
+        limit_file(PROVIDER, settings.base_url, "orders", account_id),
         [
             Window(minute, _MINUTE_S, reserved=minute * share // 100),
             Window(day, _DAY_S, reserved=day * share // 100),
@@ -62,24 +55,3 @@ def order_limiter(
         provider=PROVIDER,
         machine=machine,
     )
-
-
-def _file(settings: SchwabSettings, kind: str, key: str) -> Path:
-    """Return a file named after whose requests are counted; no name shows a key or an account."""
-    text = f"{settings.base_url}\n{kind}\n{key}"
-    name = f"{PROVIDER}-{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.limit"
-    if urlsplit(settings.base_url).hostname not in _LOOPBACK:
-        return state_folder("limits") / name
-    folder = state_folder("limits", "local")
-    _sweep(folder)
-    return folder / name
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what simulators of earlier days left: each had a port, and so a file, of its own."""
-    for path in folder.glob("*.limit"):
-        try:
-            if time.time() - path.stat().st_mtime > _LOCAL_LIFE_S:
-                path.unlink()
-        except FileNotFoundError:
-            continue

@@ -1,7 +1,7 @@
-"""Watch quotes as they stream, from Schwab or a simulator: a live table, or JSON lines.
+"""Watch quotes as they stream, from Schwab, Polygon or a simulator: a live table, or JSON lines.
 
-Symbols are tickers (QQQ, SPX, BRK.B), options (QQQ261218C00500000) and futures (/ESZ26). All
-programs of a user on this machine share one connection to Schwab.
+Symbols are tickers (QQQ, SPX, BRK.B), options (QQQ261218C00500000) and, at Schwab, futures (/ESZ26).
+All programs of a user on this machine share one connection to Schwab, and one a market to Polygon.
 """
 
 import argparse
@@ -29,9 +29,17 @@ def parser() -> argparse.ArgumentParser:
     add("--activity", action="store_true", help="updates of your own orders too")
     add(
         "--source",
-        choices=("auto", "schwab", "simulator"),
+        choices=("auto", "schwab", "polygon", "simulator"),
         default="auto",
         help="auto (default): Schwab where somebody is signed in, else the simulator",
+    )
+    add("--trades", action="store_true", help="trades too; of Polygon")
+    add(
+        "--chain",
+        type=_days,
+        metavar="DAYS",
+        help="quotes of the contracts nearest to the money too, that expire within so many days; "
+        "of Polygon, up to 1,000, which move with the market",
     )
     add("--json", action="store_true", help="every event as a line of JSON")
     return made
@@ -57,8 +65,16 @@ def command(arguments: argparse.Namespace) -> int:
         activity=arguments.activity,
         source=arguments.source,
         json=arguments.json,
+        trades=arguments.trades,
+        chain_days=arguments.chain,
     )
     return stream_command.run_stream(asked)
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"\d{1,4}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days: give 0 for today's")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

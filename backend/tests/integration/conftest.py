@@ -142,6 +142,13 @@ def simulator() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
+def moving() -> Iterator[dict[str, str]]:
+    """The environment of a simulator whose Friday morning goes by thirty times too fast."""
+    with started_simulator("--clock", "2026-11-20T10:00", "--speed", "30") as status:
+        yield {"SIMULATOR_URL": status["http"]}
+
+
+@pytest.fixture(scope="module")
 def whole_run(
     databases: Any, simulator: dict[str, Any]
 ) -> Callable[..., tuple[dict[str, str], float]]:
