@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from engine.core import Engine
 from engine.desk import Names
+from engine.net_greeks import NetGreeks, net_greeks
 from engine.paper import PaperAccount, PaperBroker
 from models.decisions import Denied, Heard, Signalled
 from models.events import Bar
@@ -33,22 +32,6 @@ ACCOUNT = "backtest"
 
 _GREEKS_EVERY = 5
 """Minutes between two looks at the greeks of what is held."""
-
-
-class NetGreeks(NamedTuple):
-    """Greeks of all that is held together.
-
-    Attributes:
-        delta: Shares that it moves like.
-        gamma: Change of delta a USD.
-        theta_per_day: USD a calendar day.
-        vega_per_point: USD a point of volatility.
-    """
-
-    delta: float
-    gamma: float
-    theta_per_day: float
-    vega_per_point: float
 
 
 class Sample(NamedTuple):
@@ -128,7 +111,7 @@ def run_backtest(
     """
     engine, result = _engine(strategy, market, gate, cash)
     needs = strategy.needs()
-    follow = _Follower(engine, needs.symbols[0], tuple(needs.chain_days), result)
+    follow = _Follower(engine, needs.symbols[0], result)
     for number, session in enumerate(market.sessions):
         if number == 0:
             engine.start(to_ns(session.open))
@@ -162,12 +145,9 @@ def _engine(
 class _Follower:
     """Measures a run as it goes."""
 
-    def __init__(
-        self, engine: Engine, ticker: str, underlyings: tuple[str, ...], result: BacktestResult
-    ) -> None:
+    def __init__(self, engine: Engine, ticker: str, result: BacktestResult) -> None:
         self._engine = engine
         self._ticker = ticker
-        self._underlyings = underlyings
         self._result = result
         self._read = 0
         self._open: list[Fill] = []
@@ -182,21 +162,9 @@ class _Follower:
         if quote is None or quote.last is None:
             return
         sample = Sample(engine.market.now_ns, float(engine.worth()), quote.last)
-        held = {name: float(each.quantity) for name, each in engine.portfolio.holdings.items()}
-        held = {name: quantity for name, quantity in held.items() if quantity}
-        if held and len(self._result.samples) % _GREEKS_EVERY == 0:
-            sample = sample._replace(greeks=self._greeks(held))
+        if len(self._result.samples) % _GREEKS_EVERY == 0:
+            sample = sample._replace(greeks=net_greeks(engine.market, engine.portfolio))
         self._result.samples.append(sample)
-
-    def _greeks(self, held: dict[str, float]) -> NetGreeks:
-        shares = sum(units for name, units in held.items() if len(name) != OCC_LENGTH)
-        total = np.array([shares, 0.0, 0.0, 0.0])
-        for underlying in self._underlyings:
-            chain = self._engine.market.chain(underlying)
-            units = 100 * np.array([held.get(name, 0.0) for name in chain.occ_symbol])
-            values = (chain.delta, chain.gamma, chain.theta_per_day, chain.vega_per_point)
-            total += [float(np.nansum(units * each)) for each in values]
-        return NetGreeks(*total.tolist())
 
     def _take_fills(self) -> None:
         decisions = self._result.decisions

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ports.strategy import Needs
     from utils.clock import Clock
 
-BEFORE_CLOSE = timedelta(hours=1, minutes=15)
+BEFORE_CLOSE = timedelta(hours=1)
 """Where a simulator of our own begins, unless it is told."""
 
 SPEED = 60.0

@@ -59,6 +59,7 @@ class TradingSession:
 
     Attributes:
         engine: The loop.
+        gate: What orders pass.
         feed: The market.
         symbols: What is listened to.
         play: Yields the events.
@@ -66,9 +67,11 @@ class TradingSession:
         mirror: Their copy in the database.
         notes: What a person should know of its beginning.
         stale: Why the database does not have the newest state, or None.
+        heard_at: When the newest event came, monotonic seconds.
     """
 
     engine: Engine
+    gate: RiskGate
     feed: Feed
     symbols: tuple[str, ...]
     play: Play
@@ -76,6 +79,7 @@ class TradingSession:
     mirror: Mirror
     notes: list[str] = field(default_factory=list)
     stale: str | None = None
+    heard_at: float = field(default_factory=time.monotonic)
 
     def run(self, hear: Callable[[Decision], None]) -> Iterator[Event]:
         """Trade until the session is over, and yield each event when it has had its effect.
@@ -86,8 +90,9 @@ class TradingSession:
         self.books.listener = hear
         written = 0.0
         for event in self.play():
+            self.heard_at = time.monotonic()
             yield event
-            if time.monotonic() - written >= _MIRROR_S:
+            if self.heard_at - written >= _MIRROR_S:
                 self.stale = self.mirror.write(self.engine)
                 written = time.monotonic()
 
@@ -181,7 +186,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
                     yield event
 
         mirror = Mirror(books, setup.store)
-        yield TradingSession(engine, feed, symbols, play, books, mirror, notes)
+        yield TradingSession(engine, setup.gate, feed, symbols, play, books, mirror, notes)
 
 
 def _take_up_paper(engine: Engine, books: Books) -> Reconciled:
@@ -288,4 +293,6 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
                 yield from until_the_close(trading.run(symbols), feed)
 
             mirror = Mirror(books, setup.store)
-            yield TradingSession(trading.engine, feed, symbols, play, books, mirror, notes)
+            yield TradingSession(
+                trading.engine, setup.gate, feed, symbols, play, books, mirror, notes
+            )

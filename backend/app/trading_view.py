@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from app.trading_words import coloured, decision_words, money, orders_table, positions_table
+from engine.net_greeks import net_greeks
 from utils.clock import to_time
 from utils.market_calendar import NEW_YORK
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from app.trading_session import TradingSession
+    from engine.net_greeks import NetGreeks
     from models.decisions import Decision
 
 _REDRAW_S = 0.25
+_GREEKS_S = 2.0
+_OLD_FEED_S = 20.0
 
 
 class TradingView(contextlib.AbstractContextManager["TradingView"]):
@@ -38,6 +42,8 @@ class TradingView(contextlib.AbstractContextManager["TradingView"]):
         self._said: deque[Text] = deque(maxlen=10)
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._drawn_at = 0.0
+        self._greeks: NetGreeks | None = None
+        self._greeks_at = float("-inf")
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -75,10 +81,9 @@ class TradingView(contextlib.AbstractContextManager["TradingView"]):
             (f"{names.mode} {names.strategy}", "bold"),
             f"  {now:%a %H:%M:%S} New York  gained ",
             coloured(engine.worth()),
-            f"  cash {money(balances.cash)}  buying power {money(balances.buying_power)}"
-            f"  {engine.number:,} events",
+            f"  cash {money(balances.cash)}  buying power {money(balances.buying_power)}",
         )
-        parts: list[RenderableType] = [head]
+        parts: list[RenderableType] = [head, self._second_line()]
         held = engine.market.positions(engine.portfolio, names.account_id, names.mode)
         if held:
             parts.append(positions_table(held.values()))
@@ -87,3 +92,20 @@ class TradingView(contextlib.AbstractContextManager["TradingView"]):
         if session.stale:
             parts.append(Text(f"the database is behind: {session.stale}", "red"))
         return Group(*parts, *self._said)
+
+    def _second_line(self) -> Text:
+        """Return age of the feed, room of the risk gate, and greeks, looked at now and then."""
+        session = self._session
+        engine, gate = session.engine, session.gate
+        if time.monotonic() - self._greeks_at > _GREEKS_S:
+            self._greeks_at = time.monotonic()
+            self._greeks = net_greeks(engine.market, engine.portfolio)
+        room = gate.limits.max_daily_loss - gate.lost_today(engine)
+        age_s = time.monotonic() - session.heard_at
+        words = f"feed {age_s:.1f} s old, {engine.number:,} events  room to lose {money(room)}"
+        if gate.halted:
+            words += f"  STOPPED: {gate.halted}"
+        if self._greeks is not None:
+            delta, gamma, theta, vega = self._greeks
+            words += f"  delta {delta:+.1f} gamma {gamma:+.2f} theta {theta:+.2f} vega {vega:+.2f}"
+        return Text(words, "dim" if age_s < _OLD_FEED_S and not gate.halted else "red")

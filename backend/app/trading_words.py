@@ -63,7 +63,7 @@ def decision_words(decision: Decision) -> Text | None:
     if isinstance(decision, Denied):
         return Text(f"denied by {decision.rule}: {decision.message}", _BAD)
     if isinstance(decision, CancelAsked):
-        return Text(f"cancel {decision.client_order_id} for {decision.by}", _DIM)
+        return Text(f"cancel {_number(decision.client_order_id)} for {decision.by}", _DIM)
     if isinstance(decision, Intended | Began):
         return None
     return _heard(decision) if isinstance(decision, Heard) else _ended(decision.settlement)
@@ -80,7 +80,7 @@ def _ended(ended: Settlement) -> Text:
 
 def _heard(decision: Heard) -> Text | None:
     update = decision.update
-    name = update.client_order_id or ""
+    name = _number(update.client_order_id or "")
     if update.fills:
         parts = [
             f"{'bought' if fill.side is Side.BUY else 'sold'} {fill.quantity.normalize():f} "
@@ -91,6 +91,11 @@ def _heard(decision: Heard) -> Text | None:
     if update.status in {OrderStatus.REJECTED, OrderStatus.UNKNOWN, OrderStatus.EXPIRED}:
         return Text(f"{name} {update.status.lower()}: {update.reason or 'no reason given'}", _BAD)
     return Text(f"{name} {update.status.lower()}", _DIM)
+
+
+def _number(client_order_id: str) -> str:
+    """Return an order's name for people: #3 of p261120-6420ed-3."""
+    return f"#{client_order_id.rpartition('-')[2]}"
 
 
 def _short(value: object) -> str:

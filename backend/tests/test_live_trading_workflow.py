@@ -119,7 +119,9 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
 
     # What the simulator's books say, told by its own API.
     with SchwabTrader(trader.settings) as api:
-        account = next(each for each in api.account_numbers() if each.account_number.endswith("001"))
+        account = next(
+            each for each in api.account_numbers() if each.account_number.endswith("001")
+        )
         since = datetime(2026, 11, 20, tzinfo=UTC)
         there = api.orders(account.hash_value, since, since + timedelta(days=2))
         held = api.account(account.hash_value, positions=True).securities_account.positions or []
@@ -132,9 +134,7 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
     assert verify(journal).fault is None
     decisions = trader.decisions(journal)
     assert isinstance(decisions[0], Began)
-    fills = [
-        fill for each in decisions if isinstance(each, Heard) for fill in each.update.fills
-    ]
+    fills = [fill for each in decisions if isinstance(each, Heard) for fill in each.update.fills]
     assert len(fills) == 4 * result["filled"]
     trades = trader.read("trades")
     assert set(trades["execution_id"]) >= {fill.execution_id for fill in fills}
@@ -176,7 +176,9 @@ def test_a_killed_run_is_taken_up_and_nothing_is_lost_or_doubled(trader: Trader)
     assert "decisions of earlier runs taken up" in err
 
     with SchwabTrader(trader.settings) as api:
-        account = next(each for each in api.account_numbers() if each.account_number.endswith("001"))
+        account = next(
+            each for each in api.account_numbers() if each.account_number.endswith("001")
+        )
         since = datetime(2026, 11, 20, tzinfo=UTC)
         there = api.orders(account.hash_value, since, since + timedelta(days=2))
     filled = [each for each in there if each.status == "FILLED"]

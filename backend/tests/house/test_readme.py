@@ -29,6 +29,7 @@ COLLECTED = {
     "pytest tests/test_schwab/ -v",
     "pytest tests/test_supabase/ -v",
     "pytest tests/integration/ -v",
+    "pytest tests/test_live_trading_workflow.py -v",
 }
 """Running them here would run this test inside itself: that they find tests is shown instead."""
 
