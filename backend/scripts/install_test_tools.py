@@ -72,11 +72,10 @@ def install_chromium() -> Path:
     """
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
-    with suppress(ConfigError):
-        return chromium(None, own)
     said = []
     with (backend_folder() / "tests" / "tools" / "package-lock.json").open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of a test run come here at once
+        # The workers of a test run come here at once; one that is half unpacked is there already.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         with suppress(ConfigError):
             return chromium(None, own)
         for command in _chromium_installers():

@@ -31,7 +31,7 @@ from clients import embedded_postgres
 from clients.local_rest import LocalRest, make_roles
 from clients.migrations import migrate
 from clients.postgres_binaries import binaries, choose
-from scripts.install_test_tools import Tools, install
+from scripts.install_test_tools import Tools, install, install_chromium
 
 # The gate is the same run each time; `make prove` explores with new random cases.
 settings.register_profile("gate", derandomize=True)
@@ -198,6 +198,12 @@ def options_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     monkeypatch.setenv("OPTIONS_HOME", str(home))
     yield home
     embedded_postgres.stop(home / "postgres")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """A Chromium, installed where the machine has none."""
+    return install_chromium()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from msgspec import structs
 from playwright.sync_api import sync_playwright
 
 from schwab_integration.token_store import Token, TokenStore
-from scripts.install_test_tools import install_chromium
 from simulator.visitor import sign_in_by_pages
 
 if TYPE_CHECKING:
@@ -146,11 +145,6 @@ def desk(pages: dict[str, Any], tmp_path: Path) -> Desk:
         "COLUMNS": "200",
     }
     return Desk(pages, environment, token_file)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Path:
-    return install_chromium()
 
 
 # reauth_schwab.py

@@ -24,11 +24,6 @@ LOGIN = b"""<form method=post action=/login><input type=text name=u>
 <input type=password name=p><button>Go</button></form>"""
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    return install_chromium()
-
-
 @pytest.fixture
 def site(serve: Any, answer: Any) -> Callable[..., Any]:
     """A site whose sign-in leads to a page."""
@@ -52,47 +47,47 @@ def site(serve: Any, answer: Any) -> Callable[..., Any]:
     ],
 )
 def test_a_page_that_leads_nowhere_is_one_sentence(
-    site: Any, make_settings: Any, program: Path, after: bytes, sentence: str
+    site: Any, make_settings: Any, chromium: Path, after: bytes, sentence: str
 ) -> None:
     server = site(after)
     with pytest.raises(AuthError, match=sentence) as caught:
-        sign_in_with_browser(make_settings(server.url), WHO, program=program, patience_s=6)
+        sign_in_with_browser(make_settings(server.url), WHO, program=chromium, patience_s=6)
     assert "hush" not in str(caught.value)
     posted = [parse_qs(came.body.decode()) for came in server.received if came.method == "POST"]
     assert posted == [{"u": [WHO.user], "p": [WHO.password]}]  # typed once, and never again
 
 
 def test_a_foreign_page_is_not_told_the_password(
-    serve: Any, answer: Any, site: Any, make_settings: Any, program: Path
+    serve: Any, answer: Any, site: Any, make_settings: Any, chromium: Path
 ) -> None:
     foreign = site(b"thanks")
     lured = serve(lambda _: answer(status=302, headers={"location": f"{foreign.url}/login"}))
     with pytest.raises(AuthError, match="not one of Schwab's: nothing was typed"):
-        sign_in_with_browser(make_settings(lured.url), WHO, program=program, patience_s=20)
+        sign_in_with_browser(make_settings(lured.url), WHO, program=chromium, patience_s=20)
     assert all(came.method == "GET" for came in foreign.received)
 
 
 def test_a_page_without_a_password_field_gives_up(
-    site: Any, make_settings: Any, program: Path
+    site: Any, make_settings: Any, chromium: Path
 ) -> None:
     server = site(b"", login=b"<h1>Whitelabel Error Page</h1>")
     with pytest.raises(AuthError, match="led nowhere before any password"):
-        sign_in_with_browser(make_settings(server.url), WHO, program=program, patience_s=2)
+        sign_in_with_browser(make_settings(server.url), WHO, program=chromium, patience_s=2)
 
 
 def test_a_redirect_of_another_sign_in_is_refused(
-    site: Any, make_settings: Any, program: Path
+    site: Any, make_settings: Any, chromium: Path
 ) -> None:
     settings = make_settings()
     lure = f'<script>location = "{settings.callback_url}/?code=C0.x%40&state=other"</script>'
     server = site(lure.encode())
     with pytest.raises(AuthError, match="another sign-in"):
-        sign_in_with_browser(make_settings(server.url), WHO, program=program, patience_s=20)
+        sign_in_with_browser(make_settings(server.url), WHO, program=chromium, patience_s=20)
 
 
-def test_a_server_that_is_gone_is_unavailable(make_settings: Any, program: Path) -> None:
+def test_a_server_that_is_gone_is_unavailable(make_settings: Any, chromium: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be shown") as caught:
-        sign_in_with_browser(make_settings("http://127.0.0.1:9"), WHO, program=program)
+        sign_in_with_browser(make_settings("http://127.0.0.1:9"), WHO, program=chromium)
     assert "the-app-key" not in str(caught.value)
 
 

@@ -31,7 +31,9 @@ CLIENTS = {
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_unmodified_client_trades_and_watches(client: str, tmp_path: Path) -> None:
+def test_an_unmodified_client_trades_and_watches(
+    client: str, chromium: Path, tmp_path: Path
+) -> None:
     program, *arguments = CLIENTS[client]
     command = [sys.executable, str(PROGRAMS / program), *arguments, str(tmp_path)]
     done = subprocess.run(
@@ -41,7 +43,11 @@ def test_an_unmodified_client_trades_and_watches(client: str, tmp_path: Path) ->
         timeout=240,
         check=False,
         cwd=tmp_path,
-        env=os.environ | {"BROWSER": f"{sys.executable} {PROGRAMS / 'browser.py'} %s"},
+        env=os.environ
+        | {
+            "BROWSER": f"{sys.executable} {PROGRAMS / 'browser.py'} %s",
+            "CHROMIUM": str(chromium),
+        },
     )
     assert done.returncode == 0, done.stderr[-6000:]
     answers = json.loads(done.stdout)

@@ -3,14 +3,13 @@
 Usage: python browser.py URL [--tell] (as a library's `webbrowser` starts it through $BROWSER; with
 --tell it prints where the browser ends). Host names go where SIMULATOR_HOSTS says, as for every program
 that runs under the simulator's launcher; user and password are those that the launcher names.
+CHROMIUM names the browser's program.
 """
 
 import os
 import sys
 
 from playwright.sync_api import Page, sync_playwright
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 
 
 def ended_at(url: str) -> str:
@@ -21,7 +20,7 @@ def ended_at(url: str) -> str:
     ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
+            executable_path=os.environ["CHROMIUM"],
             args=["--no-sandbox", f"--host-resolver-rules={','.join(rules)}"],
         )
         page = browser.new_page(ignore_https_errors=True)
