@@ -4,21 +4,34 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import ValidationError
 
 from models.base import sentence
+from models.errors import BadSymbol
+from models.events import Settlement
+from models.options import OptionContract
 from models.order_terms import Mode
 from models.schwab_order_terms import TransactionStatus, TransactionType, WireAsset
 from models.trading import Trade
 from schwab_integration.decoding import Parsed, bad, exact, moment, parsed_list
 from schwab_integration.parse_accounts import multiplier_of, symbol_of
 from schwab_integration.trader_replies import Transaction, TransferItem
+from utils.clock import to_ns
 from utils.market_calendar import NEW_YORK
 
 UNNAMED: Final = "UNNAMED"
 """Fee type of a currency item that names none; futures have such."""
+
+OUTCOMES: Final = MappingProxyType(
+    {"assign": "assigned", "exercise": "exercised", "cash": "cash", "expir": "worthless"}
+)
+"""What a removal's description contains -> what became of the option; the first that fits counts.
+
+That of an expiration is known from programs that read real accounts, the others are guesses.
+"""
 
 _TRADED: Final = frozenset({WireAsset.EQUITY, WireAsset.OPTION, WireAsset.COLLECTIVE_INVESTMENT})
 
@@ -100,6 +113,48 @@ def trade_of(
     except (ValidationError, ArithmeticError) as error:
         text = sentence(error) if isinstance(error, ValidationError) else "a number beyond reason"
         raise bad("transaction", text, "transferItems") from None
+
+
+def settlement_of(transaction: Transaction) -> Settlement | None:
+    """Return what became of an option that left an account without an order.
+
+    Returns:
+        The settlement, of all the contracts that left; None of a transaction of another kind, and
+        of one whose words are not known: what it did stays a difference that a person is told of.
+
+    Raises:
+        BadReply: Its numbers cannot be.
+    """
+    said = (transaction.description or "").lower()
+    outcome = next((OUTCOMES[word] for word in OUTCOMES if word in said), None)
+    options = [
+        item
+        for item in transaction.transfer_items
+        if item.instrument.asset_type == WireAsset.OPTION and item.amount
+    ]
+    valid = transaction.status in {TransactionStatus.VALID, None}
+    removal = transaction.type == TransactionType.RECEIVE_AND_DELIVER and len(options) == 1
+    at = moment(transaction.time) or moment(transaction.trade_date)
+    if outcome is None or not (valid and removal) or at is None:
+        return None
+    symbol = symbol_of(options[0].instrument)
+    quantity = -exact(options[0].amount, "transferItems.amount", "transaction")
+    try:
+        contract = OptionContract.from_occ(symbol)
+    except BadSymbol as error:
+        raise bad("transaction", str(error), "transferItems.instrument.symbol") from None
+    each = multiplier_of(options[0].instrument)
+    paid = exact(transaction.net_amount or Decimal(0), "netAmount", "transaction")
+    way = 1 if contract.right == "C" else -1
+    return Settlement(
+        settlement_id=f"schwab-{transaction.activity_id}",
+        symbol=symbol,
+        quantity=quantity,
+        outcome=outcome,
+        time_ns=to_ns(at),
+        cash=paid / quantity if outcome == "cash" else Decimal(0),
+        shares=quantity * each * way if outcome in {"assigned", "exercised"} else Decimal(0),
+    )
 
 
 def _is_fee(item: TransferItem) -> bool:

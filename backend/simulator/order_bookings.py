@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from engine.fees import FeeSchedule
+    from engine.paper_state import Expired
     from models.events import Fill
     from simulator.order_forms import LegForm
     from simulator.order_records import OrderRecord
@@ -47,17 +48,34 @@ class Booking:
     form: LegForm
 
 
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """An option that left an account at its expiration, as the transactions show it.
+
+    Attributes:
+        transaction_id: Unique.
+        delivery_id: Of the trade of the shares that came or went; None where none did.
+        expired: What became of it.
+    """
+
+    transaction_id: int
+    delivery_id: int | None
+    expired: Expired
+
+
 class OrderBook:
-    """Activities of all orders of an account, and what they cost.
+    """Activities of all orders of an account, what they cost, and what became of its options.
 
     Attributes:
         fees: What trades cost, as the engine charges it.
         bookings: Executions by leg, oldest first.
+        removals: Options that expired, oldest first.
     """
 
     def __init__(self, fees: FeeSchedule, activity_ids: Callable[[], int]) -> None:
         self.fees = fees
         self.bookings: list[Booking] = []
+        self.removals: list[Removal] = []
         self._activity_ids = activity_ids
 
     def fill(self, record: OrderRecord, fills: Sequence[Fill], at: int) -> Activity:
@@ -107,6 +125,13 @@ class OrderBook:
         )
         record.activities.append(activity)
         return activity
+
+    def expire(self, ended: Sequence[Expired]) -> None:
+        """Book what became of options, of which the oldest may be booked already."""
+        for expired in ended[len(self.removals) :]:
+            transaction_id = self._activity_ids()
+            delivery_id = self._activity_ids() if expired.shares else None
+            self.removals.append(Removal(transaction_id, delivery_id, expired))
 
     def _fee_parts(self, record: OrderRecord, form: LegForm, fill: Fill, at: int) -> FeeParts:
         """Return a fill's fees by kind: what the leg owes so far less what it was charged."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from models.base import sentence
 from models.errors import OrderRejected
-from models.schwab_order_terms import ALL_ORDER_DAYS, MOST_TRANSACTIONS, TransactionType
+from models.schwab_order_terms import ALL_ORDER_DAYS, MOST_TRANSACTIONS
 from simulator import trader_facts as facts
 from simulator import trader_parameters as parameters
 from simulator.market_prices import nanoseconds
@@ -23,7 +23,7 @@ from simulator.trader_errors import malformed, not_there
 from simulator.wire_accounts import account_numbers, account_object, user_preference
 from simulator.wire_orders import wire_status
 from simulator.wire_preview import Scene, preview_object
-from simulator.wire_transactions import transaction_object
+from simulator.wire_transactions import entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -193,31 +193,22 @@ class TraderApi:
         types = parameters.transaction_types(call.query)
         wanted = call.query.get("symbol", "")
         self.exchange.advance()
-        if TransactionType.TRADE not in types:
-            return _found([])
         first, last = nanoseconds(begin), nanoseconds(end)
-        bookings = [
+        listed = [
             each
-            for each in reversed(account.book.bookings)
-            if first <= each.activity.time_ns <= last and wanted in {"", each.form.wire_symbol}
+            for each in entries(account, self.exchange.prices, self.exchange.now)
+            if each.kind in types and first <= each.time_ns <= last and wanted in {"", each.symbol}
         ]
-        prices, now = self.exchange.prices, self.exchange.now
-        return _found(
-            [
-                transaction_object(each, account, prices, now)
-                for each in bookings[:MOST_TRANSACTIONS]
-            ]
-        )
+        return _found([each.show() for each in listed[:MOST_TRANSACTIONS]])
 
     def transaction(self, call: Call) -> Reply:
         """Answer GET `/accounts/{hash}/transactions/{id}`: one object."""
         account = self._account(call)
         self.exchange.advance()
         number = call.path["transaction_id"]
-        for each in account.book.bookings:
+        for each in entries(account, self.exchange.prices, self.exchange.now):
             if str(each.transaction_id) == number:
-                shown = transaction_object(each, account, self.exchange.prices, self.exchange.now)
-                return _found(shown)
+                return _found(each.show())
         raise not_there(facts.UNKNOWN_TRANSACTION)
 
     def user_preference(self, call: Call) -> Reply:

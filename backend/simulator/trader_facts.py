@@ -86,6 +86,17 @@ WEEKLY_WARNING = (
     '"non-standard" expiration date.'
 )
 
+# What becomes of options at their expiration
+REMOVED_BECAUSE = {
+    "worthless": "Removed due to Expiration",
+    "cash": "Removed due to Cash Settlement",
+    "exercised": "Removed due to Exercise",
+    "assigned": "Removed due to Assignment",
+}
+"""`description` of the RECEIVE_AND_DELIVER that takes an option out of an account."""
+DELIVERED_BECAUSE = {"exercised": "Option Exercise", "assigned": "Option Assignment"}
+"""`description` of the TRADE of the shares, at the strike, that has no order."""
+
 # Accounts
 DAY_TRADING_MULTIPLE = 4
 """`dayTradingBuyingPower` of a margin account: so many times its available funds."""

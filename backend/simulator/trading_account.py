@@ -246,6 +246,7 @@ class TradingAccount:
             record = self._record_of(update)
             if record is not None:
                 happened += self._apply(record, update, client_canceled)
+        self.book.expire(self.paper.state.expired)
         self._look_again()
         return happened
 

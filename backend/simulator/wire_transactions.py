@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from models.options import OptionContract
 from models.order_terms import AccountKind, Side
 from models.schwab_order_terms import FeeType, TransactionType
+from simulator import trader_facts as facts
 from simulator.order_instruments import instrument_id, is_option, traded
 from simulator.order_tickets import effect_of, side_of
 from simulator.wire_orders import wire_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from engine.fees import FeeParts
     from simulator.market_prices import Prices
-    from simulator.order_bookings import Booking
+    from simulator.order_bookings import Booking, Removal
     from simulator.trading_account import TradingAccount
 
 _DOLLARS = {
@@ -30,10 +34,145 @@ _DOLLARS = {
 _ZERO = Decimal(0)
 
 
-def transaction_object(
+class Entry(NamedTuple):
+    """One transaction of an account.
+
+    Attributes:
+        transaction_id: Unique.
+        time_ns: Market time.
+        kind: TRADE, or RECEIVE_AND_DELIVER of an option that expired.
+        symbol: What changed hands, as the wire spells it.
+        show: Returns it as the wire shows it.
+    """
+
+    transaction_id: int
+    time_ns: int
+    kind: TransactionType
+    symbol: str
+    show: Callable[[], dict[str, Any]]
+
+
+def entries(account: TradingAccount, prices: Prices, now: datetime) -> list[Entry]:
+    """Return an account's transactions, newest first.
+
+    Args:
+        account: Where.
+        prices: Where instruments are named and valued.
+        now: Market time.
+    """
+    found = [
+        Entry(
+            each.transaction_id,
+            each.activity.time_ns,
+            TransactionType.TRADE,
+            each.form.wire_symbol,
+            partial(trade, each, account, prices, now),
+        )
+        for each in account.book.bookings
+    ]
+    for removal in account.book.removals:
+        at = removal.expired.time_ns
+        found.append(
+            Entry(
+                removal.transaction_id,
+                at,
+                TransactionType.RECEIVE_AND_DELIVER,
+                removal.expired.symbol,
+                partial(taken_out, removal, account, prices, now),
+            )
+        )
+        if removal.delivery_id is not None:
+            shares = traded(_underlying(removal), prices, 0.0)["symbol"]
+            show = partial(delivered, removal, account, prices, now)
+            found.append(Entry(removal.delivery_id, at, TransactionType.TRADE, shares, show))
+    return sorted(found, key=lambda entry: (entry.time_ns, entry.transaction_id), reverse=True)
+
+
+def taken_out(
+    removal: Removal, account: TradingAccount, prices: Prices, now: datetime
+) -> dict[str, Any]:
+    """Return the RECEIVE_AND_DELIVER that takes an expired option out of an account."""
+    expired = removal.expired
+    paid = _ZERO if expired.shares else expired.cash
+    return _without_order(
+        removal.transaction_id,
+        account,
+        kind=TransactionType.RECEIVE_AND_DELIVER,
+        description=facts.REMOVED_BECAUSE[expired.outcome],
+        at_ns=expired.time_ns,
+        net_amount=paid,
+        item={
+            "instrument": traded(
+                expired.symbol, prices, _closing_price(expired.symbol, prices, now)
+            ),
+            "amount": float(-expired.quantity),
+            "cost": float(paid),
+            "price": 0.0,
+            "positionEffect": "CLOSING",
+        },
+    )
+
+
+def delivered(
+    removal: Removal, account: TradingAccount, prices: Prices, now: datetime
+) -> dict[str, Any]:
+    """Return the TRADE, at the strike, of the shares that an exercise or assignment moved."""
+    expired, symbol = removal.expired, _underlying(removal)
+    strike = OptionContract.from_occ(expired.symbol).strike
+    cost = -expired.shares * strike
+    return _without_order(
+        removal.delivery_id or 0,
+        account,
+        kind=TransactionType.TRADE,
+        description=facts.DELIVERED_BECAUSE[expired.outcome],
+        at_ns=expired.time_ns,
+        net_amount=cost,
+        item={
+            "instrument": traded(symbol, prices, _closing_price(symbol, prices, now)),
+            "amount": float(expired.shares),
+            "cost": float(cost),
+            "price": float(strike),
+        },
+    )
+
+
+def _underlying(removal: Removal) -> str:
+    return OptionContract.from_occ(removal.expired.symbol).underlying
+
+
+def _without_order(  # noqa: PLR0913 - all that such a transaction consists of
+    transaction_id: int,
+    account: TradingAccount,
+    *,
+    kind: TransactionType,
+    description: str,
+    at_ns: int,
+    net_amount: Decimal,
+    item: dict[str, Any],
+) -> dict[str, Any]:
+    at = wire_time(at_ns)
+    return {
+        "activityId": transaction_id,
+        "time": at,
+        "description": description,
+        "accountNumber": account.seed.number,
+        "type": kind.value,
+        "status": "VALID",
+        "subAccount": _sub_account(account),
+        "tradeDate": at,
+        "netAmount": float(net_amount),
+        "transferItems": [item],
+    }
+
+
+def _sub_account(account: TradingAccount) -> str:
+    return "MARGIN" if account.seed.kind is AccountKind.MARGIN else "CASH"
+
+
+def trade(
     booking: Booking, account: TradingAccount, prices: Prices, now: datetime
 ) -> dict[str, Any]:
-    """Return one TRADE: an item for each kind of fee, then the security.
+    """Return the TRADE of an order: an item for each kind of fee, then the security.
 
     Args:
         booking: One leg of one execution.
@@ -47,14 +186,13 @@ def transaction_object(
     cost = -sign * leg.quantity * leg.price * (100 if option else 1)
     fees = fee_items(leg.fees, option=option) if leg.fees else []
     at = wire_time(booking.activity.time_ns)
-    margin = account.seed.kind is AccountKind.MARGIN
     return {
         "activityId": booking.transaction_id,
         "time": at,
         "accountNumber": account.seed.number,
         "type": TransactionType.TRADE.value,
         "status": "VALID",
-        "subAccount": "MARGIN" if margin else "CASH",
+        "subAccount": _sub_account(account),
         "tradeDate": at,
         "positionId": instrument_id(f"{account.seed.number} {form.symbol}"),
         "orderId": booking.record.order_id,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 
 from engine.fees import FeeSchedule, FillTerms
 from models.order_terms import Side
+from schwab_integration.parse_transactions import parse_transaction, settlement_of
 
 
 def trades(broker: Any, forms: Any, **more: Any) -> list[dict[str, Any]]:
@@ -158,3 +161,43 @@ def test_users_see_their_own_accounts_alone(broker: Any, forms: Any) -> None:
     assert shown["status"] == "REJECTED"
     assert broker.ask(broker.api.all_orders, query=query) == []
     assert broker.events() == []
+
+
+@pytest.mark.parametrize(
+    ("ticker", "right", "instruction", "outcome"),
+    [
+        ("QQQ", "C", "BUY_TO_OPEN", "exercised"),
+        ("QQQ", "P", "SELL_TO_OPEN", "assigned"),
+        ("SPX", "C", "BUY_TO_OPEN", "cash"),
+        ("QQQ", "C", "BUY_TO_OPEN", "worthless"),
+    ],
+)
+def test_what_an_expiration_does_is_among_the_transactions(
+    ticker: str, right: str, instruction: str, outcome: str, broker: Any, forms: Any
+) -> None:
+    """Cash, position and shares change as they say, and our client reads what the venue means."""
+    day = broker.now.date().replace(day=20)
+    chain = broker.world.chain(ticker, broker.now, day, day).filter(pl.col("right") == right)
+    in_the_money = (right == "C") is (outcome != "worthless")
+    wanted = broker.last(ticker) * (0.96 if in_the_money else 1.04)
+    symbol = chain.sort((pl.col("strike") - wanted).abs())["occ_symbol"][0]
+    broker.place(forms.order(symbol, instruction, 1))
+    assert set(broker.positions()) == {symbol}
+    cash = broker.cash()
+    broker.now = datetime(2026, 11, 20, 22, 0, tzinfo=UTC)
+    held = broker.positions()
+    kinds = "TRADE,RECEIVE_AND_DELIVER"
+    found = trades(broker, forms, types=kinds)
+    ended = [one for one in found if "orderId" not in one]
+    assert broker.cash() - cash == sum(Decimal(str(one["netAmount"])) for one in ended)
+    removal = next(one for one in ended if one["type"] == "RECEIVE_AND_DELIVER")
+    assert removal in trades(broker, forms, types="RECEIVE_AND_DELIVER", symbol=symbol)
+    number = removal["activityId"]
+    assert broker.ask(broker.api.transaction, transaction_id=number) == removal
+    (meant,) = broker.exchange.accounts_of(forms.demo)[0].paper.state.expired
+    read = settlement_of(parse_transaction(json.dumps(removal).encode()).value)
+    assert read is not None
+    assert (read.symbol, read.quantity, read.outcome) == (symbol, meant.quantity, outcome)
+    assert read.shares == meant.shares
+    assert read.cash * read.quantity == (meant.cash if outcome == "cash" else 0)
+    assert held == ({ticker: float(meant.shares)} if meant.shares else {})
