@@ -16,6 +16,7 @@ from models.errors import (
     AuthError,
     BadSymbol,
     ConfigError,
+    JournalDamaged,
     NotEntitled,
     NotFound,
     StoreError,
@@ -50,6 +51,8 @@ def exit_status(error: TradingError) -> int:
     """Return the exit status that an error of ours means."""
     if isinstance(error, TokenExpired):
         return SIGN_IN
+    if isinstance(error, JournalDamaged):
+        return FAILED
     return USAGE if isinstance(error, _USAGE_ERRORS) else FAILED
 
 

@@ -24,7 +24,8 @@ TradingError
 │   └── NoImpliedVolatility bound
 └── StoreError
     ├── SchemaMissing     migration
-    └── Conflict
+    ├── Conflict
+    └── JournalDamaged    seq, offset
 ```
 
 A low-level exception is translated once, where the library is called. Each message is one sentence
@@ -226,3 +227,17 @@ class SchemaMissing(StoreError):
 
 class Conflict(StoreError):
     """A row with this key exists already and was to be new."""
+
+
+class JournalDamaged(StoreError):
+    """A record of a journal was changed, moved, dropped or cut off; nothing was done to the file.
+
+    Attributes:
+        seq: Number of the first bad record.
+        offset: Where it begins, bytes.
+    """
+
+    def __init__(self, message: str, *, seq: int, offset: int) -> None:
+        super().__init__(message)
+        self.seq = seq
+        self.offset = offset

@@ -2,10 +2,14 @@
 
 A line is `{"seq":12,"record":{...},"hash":"<64 hexadecimal digits>"}`; its hash is SHA-256 over the
 hash of the line before and everything of this line that stands before `,"hash"`. The head beside
-the journal holds number and hash of the newest record.
+the journal holds number and hash of the newest record, signed (`journal_key`): a check-point that
+moves with the journal. Copies of it that are kept elsewhere, as the database's, show when journal
+and head were put back together to an older state.
 """
 
 import hashlib
+import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +17,7 @@ from typing import Final
 import msgspec
 
 from models.errors import StoreError
+from utils.journal_key import signature_of
 
 GENESIS: Final = "0" * 64
 """What the first line is linked to."""
@@ -23,11 +28,32 @@ TRAILER: Final = len(HASH) + 64 + 2
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The end mark of a journal: its newest record, and the program that wrote it."""
+    """The end mark of a journal: its newest record, signed.
+
+    Attributes:
+        seq: Number of the record.
+        hash: Its hash.
+        pid: Of the program that wrote it.
+        signature: See `journal_key.signature_of`.
+    """
 
     seq: int
     hash: str
     pid: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a journal's record was known to be once, kept elsewhere.
+
+    Attributes:
+        seq: Number of the record.
+        digest: Its hash.
+    """
+
+    seq: int
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +90,13 @@ class Verdict:
     torn_bytes: int = 0
 
 
-def verify(path: Path) -> Verdict:
+def verify(path: Path, key: bytes | None = None, checkpoints: Sequence[Checkpoint] = ()) -> Verdict:
     """Check a journal from its first record to its last, without changing it.
+
+    Args:
+        path: The file.
+        key: Of the end mark's signature; None does not check that.
+        checkpoints: What some of its records were known to be.
 
     Raises:
         StoreError: It cannot be read.
@@ -74,12 +105,43 @@ def verify(path: Path) -> Verdict:
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(f"the journal {path} cannot be read: {error.strerror}") from None
-    return verdict_of(data, read_head(head_path(path)))
+    found = verdict_of(data, read_head(head_path(path)), key)
+    return found if found.fault else compared(data, found, checkpoints)
 
 
-def verdict_of(data: bytes, head: Head | None) -> Verdict:
-    """Return what a journal's bytes are worth beside its end mark."""
+def compared(data: bytes, found: Verdict, checkpoints: Sequence[Checkpoint]) -> Verdict:
+    """Return what a journal with a whole chain is worth beside what its records once were."""
+    for point in sorted(checkpoints, key=lambda each: each.seq):
+        if point.seq >= found.records:
+            missing = f"{point.seq + 1 - found.records} record(s) are missing from the end"
+            return _faulty(found, f"cut off here, since a check-point: {missing}")
+        start = nth_line(data, point.seq)
+        end = data.find(b"\n", start)
+        if data[end - 66 : end - 2].decode() != point.digest:
+            reason = "it, or one before it, is not what it was at a check-point"
+            return Verdict(point.seq, start, found.digest, Fault(point.seq, start, reason))
+    return found
+
+
+def nth_line(data: bytes, number: int) -> int:
+    """Return where a line begins, counted from 0."""
+    start = 0
+    for _ in range(number):
+        start = data.find(b"\n", start) + 1
+    return start
+
+
+def verdict_of(data: bytes, head: Head | None, key: bytes | None = None) -> Verdict:
+    """Return what a journal's bytes are worth beside its end mark.
+
+    Args:
+        data: Of the journal.
+        head: Its end mark; None where there is none.
+        key: Of the end mark's signature; None does not check that.
+    """
     found = chain_of(data)
+    if found.fault is None and head and key and not _signed(head, key):
+        return _faulty(found, "the end mark is not signed by this key", seq=max(head.seq, 0))
     known = head.seq + 1 if head else 0
     if found.fault is None and found.records < known:
         missing = f"{known - found.records} record(s) are missing from the end"
@@ -92,14 +154,26 @@ def verdict_of(data: bytes, head: Head | None) -> Verdict:
     return found
 
 
+def _signed(head: Head, key: bytes) -> bool:
+    return hmac.compare_digest(
+        head.signature.encode(), signature_of(key, head.seq, head.hash).encode()
+    )
+
+
 def _faulty(found: Verdict, reason: str, seq: int | None = None) -> Verdict:
     fault = Fault(found.records if seq is None else seq, found.good_bytes, reason)
     return Verdict(found.records, found.good_bytes, found.digest, fault)
 
 
-def chain_of(data: bytes) -> Verdict:
-    """Walk the chain; an unfinished record at the very end is torn, anything else bad a fault."""
-    digest, seq, offset = GENESIS, 0, 0
+def chain_of(data: bytes, digest: str = GENESIS, seq: int = 0) -> Verdict:
+    """Walk the chain; an unfinished record at the very end is torn, anything else bad a fault.
+
+    Args:
+        data: Whole lines, and perhaps an unfinished one.
+        digest: Hash of the line before them.
+        seq: Number of the first of them.
+    """
+    offset = 0
     while offset < len(data):
         end = data.find(b"\n", offset)
         line = data[offset:] if end < 0 else data[offset:end]
@@ -151,5 +225,5 @@ def read_head(path: Path) -> Head | None:
     """Return a journal's end mark, or None where there is none that can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Head)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None

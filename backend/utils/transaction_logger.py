@@ -6,19 +6,26 @@ One JSON line a record, appended and never changed:
 
 The hash is SHA-256 over the hash of the line before and everything of this line that stands before
 `,"hash"`, so that no record can be changed, dropped or moved without breaking the chain. Beside the
-journal stands `<name>.head` with the number and hash of its newest record: it shows when whole
-records were cut off the end. Whoever rewrites both files leaves no trace, since there is no key:
-the chain shows accidents and careless hands, not a forger.
+journal stands `<name>.head` with the number and hash of its newest record, signed with the key of
+`journal_key`: it shows when records were cut off the end, or the whole chain written anew. Who puts
+back an older journal together with its older head is found by check-points that are kept elsewhere,
+as in the database.
 
 A record is on the disk when `append` returns (`fdatasync`); the head is written after it and may
 lag behind it by what one power cut loses, never run ahead.
+
+```
+python -m utils.transaction_logger verify FILE     # chain and end mark; names the first bad record
+python -m utils.transaction_logger seal FILE       # sign what is there, once a person has checked it
+```
 """
 
 import fcntl
 import logging
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -28,25 +35,30 @@ from typing import Any, Generic, Self, TypeVar, get_args
 
 import msgspec
 
-from models.errors import StoreError
+from models.errors import JournalDamaged, StoreError
 from models.journal import Opened
 from utils.clock import Clock, wall_clock
 from utils.code_version import code_version
 from utils.journal_chain import (
     HASH,
     TRAILER,
+    Checkpoint,
+    Fault,
     Head,
+    Verdict,
     chain_of,
     head_path,
     link_of,
     prefix_of,
     read_head,
     verdict_of,
+    verify,
 )
+from utils.journal_key import journal_key, signature_of
 
 _log = logging.getLogger(__name__)
 
-_HEAD_BYTES = 160
+_HEAD_BYTES = 320
 _SYNC = getattr(os, "fdatasync", os.fsync)  # macOS has the second only
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -98,13 +110,15 @@ class TransactionLogger(Generic[R]):
         subject: What it is about; a journal of another subject is refused.
         clock: For the time of opening.
         disk: How bytes reach the disk.
+        key: Signs the end mark; that of OPTIONS_HOME unless given.
 
     Raises:
-        StoreError: Another program has it open, it is damaged (the sentence names the first bad
-            record), it is about something else, or the disk refuses.
+        JournalDamaged: It is damaged; the sentence names the first bad record.
+        StoreError: Another program has it open, it is about something else, or the disk refuses.
+        ConfigError: The key cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a journal is made of
         self,
         path: Path,
         records: Any,
@@ -112,16 +126,16 @@ class TransactionLogger(Generic[R]):
         subject: str,
         clock: Clock = wall_clock,
         disk: Disk | None = None,
+        key: bytes | None = None,
     ) -> None:
         self.path = path
+        self._key = key or journal_key()
         self.torn: TornTail | None = None
         """What was cut off when it was opened, or None."""
         self._disk = disk or Disk()
         self._lock = threading.Lock()
         self._broken: str | None = None
-        members = get_args(records) or (records,)
-        line: Any = _Line
-        self._decoder = msgspec.json.Decoder(line[reduce(or_, members, Opened)])
+        self._decoder = _decoder(records)
         self._encoder = msgspec.json.Encoder(decimal_format="string")
         self._file = self._open()
         try:
@@ -169,15 +183,25 @@ class TransactionLogger(Generic[R]):
         """
         try:
             with self.path.open("rb") as file:
-                lines = file.read(self._size).splitlines()
+                data = file.read(self._size)
         except OSError as error:
             raise StoreError(f"the journal {self.path} cannot be read: {error.strerror}") from None
-        for number, line in enumerate(lines):
-            try:
-                yield self._decoder.decode(line[:-TRAILER] + b"}").record
-            except msgspec.DecodeError as error:
-                message = f"record {number} of the journal {self.path} is of no known type: {error}"
-                raise StoreError(message) from None
+        yield from _records(self._decoder, data, self.path)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the newest record's number and hash, to be kept elsewhere."""
+        with self._lock:
+            return Checkpoint(self._seq - 1, self._digest)
+
+    def check(self, checkpoints: Sequence[Checkpoint]) -> None:
+        """Compare with what its records once were.
+
+        Raises:
+            JournalDamaged: A record that was there is missing, or another one.
+        """
+        fault = verify(self.path, checkpoints=checkpoints).fault
+        if fault is not None:
+            raise _damaged(self.path, fault)
 
     def close(self) -> None:
         """Give the journal free for other programs."""
@@ -229,16 +253,9 @@ class TransactionLogger(Generic[R]):
     def _recover(self) -> None:
         """Find the end of the journal; put an unfinished record aside."""
         data = self.path.read_bytes()
-        head = read_head(head_path(self.path))
-        found = verdict_of(data, head) if head else chain_of(data)
+        found = verdict_of(data, read_head(head_path(self.path)), self._key)
         if found.fault is not None:
-            raise StoreError(
-                f"the journal {self.path} is damaged: record {found.fault.seq} at byte "
-                f"{found.fault.offset}: {found.fault.reason}; compare it with the broker's order "
-                "list and move it away before trading on"
-            )
-        if head is None and found.records > 1:
-            _log.warning("the journal %s has lost its end mark: is its end missing?", self.path)
+            raise _damaged(self.path, found.fault)
         self._seq, self._size, self._digest = found.records, found.good_bytes, found.digest
         if found.torn_bytes:
             self.torn = self._put_aside(data[found.good_bytes :])
@@ -311,11 +328,92 @@ class TransactionLogger(Generic[R]):
 
     def _mark(self) -> None:
         """Say where the journal ends. A lost mark is harmless: it may lag behind."""
-        mark = msgspec.json.encode(Head(self._seq - 1, self._digest, os.getpid()))
         try:
-            os.pwrite(self._head, mark.ljust(_HEAD_BYTES - 1) + b"\n", 0)
+            os.pwrite(self._head, _end_mark(self._key, self._seq - 1, self._digest), 0)
         except OSError as error:
             _log.warning("the end mark of %s cannot be written: %s", self.path, error.strerror)
+
+
+def read_journal(
+    path: Path, records: Any, *, key: bytes | None = None
+) -> Iterator[tuple[int, Any]]:
+    """Yield number and record of a journal that another program may have open, once it is checked.
+
+    Args:
+        path: The file.
+        records: As of `TransactionLogger`.
+        key: Of its end mark; None does not check the signature.
+
+    Raises:
+        JournalDamaged: It is damaged.
+        StoreError: It cannot be read, or a record is of no known type.
+    """
+    verdict = verify(path, key)
+    if verdict.fault is not None:
+        raise _damaged(path, verdict.fault)
+    with path.open("rb") as file:
+        data = file.read(verdict.good_bytes)
+    yield from enumerate(_records(_decoder(records), data, path))
+
+
+def _decoder(records: Any) -> msgspec.json.Decoder[Any]:
+    line: Any = _Line
+    return msgspec.json.Decoder(line[reduce(or_, get_args(records) or (records,), Opened)])
+
+
+def _records(decoder: msgspec.json.Decoder[Any], data: bytes, path: Path) -> Iterator[Any]:
+    for number, line in enumerate(data.splitlines()):
+        try:
+            yield decoder.decode(line[:-TRAILER] + b"}").record
+        except msgspec.DecodeError as error:
+            message = f"record {number} of the journal {path} is of no known type: {error}"
+            raise StoreError(message) from None
+
+
+def _damaged(path: Path, fault: Fault) -> JournalDamaged:
+    return JournalDamaged(
+        f"the journal {path} is damaged: record {fault.seq} at byte {fault.offset}: {fault.reason}; "
+        "nothing was changed: compare it with the broker's order list, then move it away, or sign "
+        f"what is left by `python -m utils.transaction_logger seal {path}`",
+        seq=fault.seq,
+        offset=fault.offset,
+    )
+
+
+def _end_mark(key: bytes, seq: int, digest: str) -> bytes:
+    mark = msgspec.json.encode(Head(seq, digest, os.getpid(), signature_of(key, seq, digest)))
+    return mark.ljust(_HEAD_BYTES - 1) + b"\n"
+
+
+def seal(path: Path, key: bytes) -> Verdict:
+    """Sign a journal's end as it is, once a person has compared it with the broker.
+
+    Raises:
+        JournalDamaged: Its chain is broken: that is not mended by a signature.
+        StoreError: It cannot be read or marked, or has no record.
+    """
+    try:
+        found = chain_of(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"the journal {path} cannot be read: {error.strerror}") from None
+    if found.fault is not None:
+        raise _damaged(path, found.fault)
+    if not found.records:
+        raise StoreError(f"the journal {path} has no record: there is nothing to sign")
+    head = head_path(path)
+    fresh = head.with_name(f"{head.name}.new")
+    try:
+        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _write_all(os.write, file, _end_mark(key, found.records - 1, found.digest))
+            os.fsync(file)
+        finally:
+            os.close(file)
+        fresh.replace(head)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"the end mark {head} cannot be written: {error.strerror}") from None
+    return found
 
 
 def _write_all(write: Callable[[int, bytes], int], file: int, data: bytes) -> None:
@@ -330,3 +428,9 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+if __name__ == "__main__":
+    from utils.journal_command import main
+
+    sys.exit(main())

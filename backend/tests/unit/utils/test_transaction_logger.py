@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.errors import StoreError
+from models.errors import JournalDamaged, StoreError
 from models.journal import Acknowledged, Intent, Opened, Record, Refused
 from utils.journal_chain import verify
+from utils.journal_key import journal_key
 from utils.paths import backend_folder
-from utils.transaction_logger import Disk, TransactionLogger
+from utils.transaction_logger import Disk, TransactionLogger, seal
 
 SUBJECT = "A" * 64
 RECORDS = 10_000 if os.environ.get("PROVE") else 60
@@ -172,8 +173,11 @@ def test_a_missing_end_mark_is_a_fault_of_the_file(long: Path, tmp_path: Path) -
     fault = verify(path).fault
     assert fault is not None
     assert "end mark is missing" in fault.reason
+    with pytest.raises(JournalDamaged, match="the end mark is missing"):
+        journal(path)
+    assert seal(path, journal_key()).records == RECORDS
     journal(path).close()
-    assert verify(path).fault is None
+    assert verify(path, journal_key()).fault is None
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EROFS])
@@ -214,7 +218,7 @@ def test_a_real_full_disk_loses_nothing_that_was_promised(tmp_path: Path) -> Non
     program = """
         import resource, signal, sys
         from pathlib import Path
-        from models.errors import StoreError
+        from models.errors import JournalDamaged, StoreError
         from models.journal import Record, Refused
         from utils.transaction_logger import TransactionLogger
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
