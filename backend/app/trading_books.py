@@ -1,7 +1,4 @@
-"""The books of a trading account: its journal, its paper venue, and their copy in the database.
-
-The journal is the truth; the copy is written from it and catches up by itself.
-"""
+"""The books of a trading account: its journal, and its paper venue."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from models.errors import StoreError
 from models.journal import Opened
 from models.order_terms import AccountKind, Mode
 from models.trading import AccountTerms
-from pipeline.trade_rows import TradeRows, balance_rows, order_rows, position_rows
+from pipeline.trade_rows import TradeRows
 from utils.clock import wall_clock
 from utils.paths import state_folder
 from utils.transaction_logger import TransactionLogger
@@ -29,9 +26,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from engine.core import Engine
     from models.events import OrderUpdate
-    from ports.store import Store
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -135,35 +130,3 @@ def keep_paper_account(account: PaperAccount) -> None:
 
 def _account_file(account_id: str) -> Path:
     return state_folder("journals") / f"{account_id}.account.json"
-
-
-class Mirror:
-    """The database's copy of the books: written often, never waited for by an order."""
-
-    def __init__(self, books: Books, store: Store) -> None:
-        """Write from these books into a database."""
-        self._books = books
-        self._store = store
-
-    def write(self, engine: Engine) -> str | None:
-        """Write what is new, and return why it cannot be written, or None.
-
-        Nothing is lost meanwhile: the journal has it, and the next call writes all that is missing.
-        """
-        names, rows = engine.names, self._books.rows
-        held = engine.market.positions(
-            engine.portfolio, names.account_id, names.mode, with_flat=True
-        )
-        frames = rows.waiting() | {
-            "orders": order_rows(state.order for state in engine.book.states.values()),
-            "positions": position_rows(held.values()),
-            "account_snapshots": balance_rows(engine.broker.balances()),
-        }
-        try:
-            for table, frame in frames.items():
-                if len(frame):
-                    self._store.upsert(table, frame)
-        except StoreError as error:
-            return str(error)
-        rows.written()
-        return None

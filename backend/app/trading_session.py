@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from app.trading_books import KeptPaperBroker, Mirror, open_books, open_paper_account
+from app.trading_books import KeptPaperBroker, open_books, open_paper_account
 from app.trading_feed import choose_symbols, listening, until_the_close
+from app.trading_mirror import Mirror, check_journal
 from engine.core import Engine
 from engine.desk import Names
 from engine.reconciliation import Baseline, Told, reconcile
@@ -103,7 +104,7 @@ class TradingSession:
             StoreError: It does not take it; the journal has everything.
         """
         self.engine.finish()
-        self.stale = self.mirror.write(self.engine)
+        self.stale = self.mirror.finish(self.engine)
         if self.stale:
             raise StoreError(f"{self.stale}; the journal has everything, the next run writes it")
 
@@ -166,6 +167,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
     run_id = _run_id(Mode.PAPER, now)
     account_id = asked.account or ("paper" if feed.origin == "live" else f"paper-{run_id}")
     with open_books(account_id, Mode.PAPER) as books:
+        check_journal(books, setup.store)
         venue = open_paper_account(account_id, Mode.PAPER, asked.cash)
         _check_time(venue.state.now_ns, now, account_id)
         names = Names(account_id, Mode.PAPER, setup.strategy.name, run_id)
@@ -265,6 +267,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
     """
     feed, now = setup.feed, setup.feed.clock()
     with open_books(asked.account_id, asked.mode) as books:
+        check_journal(books, setup.store)
         terms = TradingTerms(
             account_id=asked.account_id,
             mode=asked.mode,

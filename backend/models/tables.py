@@ -550,6 +550,39 @@ ACCOUNT_SNAPSHOTS = Table(
     ),
 )
 
+JOURNAL_CHECKPOINTS = Table(
+    "journal_checkpoints",
+    "the newest record that a journal had, by day: a journal that has another one there was changed",
+    ("account_id", "session"),
+    (
+        _col("account_id", Kind.TEXT, "hash of the account"),
+        _SESSION,
+        _col("seq", Kind.BIGINT, "number of the record, from 0"),
+        _col("hash", Kind.TEXT, "SHA-256 of the record and all before it"),
+        _col("ts", Kind.TIMESTAMP, "market time"),
+    ),
+)
+
+PNL_ATTRIBUTION = Table(
+    "pnl_attribution",
+    "where a day's gain came from, by underlying",
+    ("account_id", "mode", "session", "underlying"),
+    (
+        _col("account_id", Kind.TEXT, "hash of the account"),
+        _col("mode", Kind.TEXT, "backtest, paper, rehearsal or live"),
+        _SESSION,
+        _UNDERLYING,
+        _col("delta_pnl", Kind.MONEY, "USD by the underlying's moves"),
+        _col("gamma_pnl", Kind.MONEY, "USD by their squares"),
+        _col("theta_pnl", Kind.MONEY, "USD by time"),
+        _col("vega_pnl", Kind.MONEY, "USD by changes of implied volatility"),
+        _col("trading_pnl", Kind.MONEY, "USD between the prices of fills and the marks after them"),
+        _col("fees", Kind.MONEY, "USD of commission and fees, negative"),
+        _col("residual_pnl", Kind.MONEY, "USD that none of these explains"),
+        _col("total_pnl", Kind.MONEY, "USD, the sum"),
+    ),
+)
+
 TABLES: Mapping[str, Table] = {
     table.name: table
     for table in (
@@ -573,6 +606,8 @@ TABLES: Mapping[str, Table] = {
         POSITIONS,
         SIGNALS,
         ACCOUNT_SNAPSHOTS,
+        JOURNAL_CHECKPOINTS,
+        PNL_ATTRIBUTION,
     )
 }
 """Every stored table by name."""

@@ -20,12 +20,15 @@ from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
 
     from models.decisions import Decision
     from models.events import Settlement
     from models.order_terms import Mode
     from models.tables import Frame, Table
     from models.trading import Balances, Order, Position
+    from utils.journal_chain import Checkpoint
+
 _HUNDRED = Decimal(100)
 
 
@@ -52,6 +55,12 @@ def position_rows(positions: Iterable[Position]) -> Frame:
 def balance_rows(balances: Balances) -> Frame:
     """Return an account's balances as one row of `ACCOUNT_SNAPSHOTS`."""
     return _frame(tables.ACCOUNT_SNAPSHOTS, [balances.model_dump()])
+
+
+def checkpoint_rows(account_id: str, day: date, point: Checkpoint, at_ns: int) -> Frame:
+    """Return a journal's check-point as one row of `JOURNAL_CHECKPOINTS`."""
+    row = {"account_id": account_id, "session": day, "seq": point.seq, "hash": point.digest}
+    return _frame(tables.JOURNAL_CHECKPOINTS, [row | {"ts": to_time(at_ns)}])
 
 
 class TradeRows:
@@ -93,17 +102,15 @@ class TradeRows:
         elif isinstance(decision, Ended):
             self._ended(decision.settlement)
 
-    def waiting(self) -> dict[str, Frame]:
-        """Return the rows that are not written yet, by table."""
-        return {
+    def take(self) -> dict[str, Frame]:
+        """Return the rows of what was added since the last time, by table."""
+        taken = {
             "signals": _frame(tables.SIGNALS, self._signals),
             "order_events": _frame(tables.ORDER_EVENTS, self._events),
             "trades": _frame(tables.TRADES, self._trades),
         }
-
-    def written(self) -> None:
-        """Forget what waits: it is in the database."""
         self._signals, self._events, self._trades = [], [], []
+        return taken
 
     def _signal(self, decision: Signalled) -> dict[str, Any]:
         return {
