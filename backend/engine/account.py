@@ -55,7 +55,7 @@ from models.trading import Balances, OrderPreview, Position, Trade
 from utils.clock import to_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from models.events import Fill, Quote
@@ -288,10 +288,18 @@ class PaperAccount:
 
     # What can be asked.
 
-    def symbols(self) -> set[str]:
-        """Return whose quotes the account needs: of working orders, holdings, underlyings."""
-        wanted = {*self._books, *self.state.holdings, *self.state.awaiting}
+    def symbols(self, others: Iterable[str] = ()) -> set[str]:
+        """Return whose quotes the account needs: of working orders, holdings, underlyings.
+
+        Args:
+            others: Symbols whose quotes are needed as well.
+        """
+        wanted = {*self._books, *self.state.holdings, *self.state.awaiting, *others}
         return wanted | {underlying_of(symbol) for symbol in wanted}
+
+    def awaited(self) -> set[str]:
+        """Return whose next quotes may do something: to an order, or to an option that expired."""
+        return {*self._books, *map(underlying_of, self.state.awaiting)}
 
     def next_ns(self) -> int | None:
         """Return when something is due next by time alone; None: nothing is."""

@@ -4,10 +4,14 @@ Of each event, in this order: timers that are due come first, each at its own ti
 the event (a simulated one fills); updates are booked; the strategy sees it; what it asked for goes
 through the risk gate, into the decision journal and to the broker. Equal events give equal
 decisions, in backtest, paper and live.
+
+Quotes that come as one run are taken without asking at each whether a timer or the venue is due:
+where nothing can be before the run's end that is known beforehand. The decisions are the same.
 """
 
 from __future__ import annotations
 
+from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
@@ -16,16 +20,17 @@ from pydantic import TypeAdapter
 from engine.desk import EngineDesk, Names
 from engine.market import Market
 from engine.order_book import OrderBook
+from engine.timers import Timer, Timers
 from models.decisions import CancelAsked, Denied, Ended, Heard, Intended, Signalled
 from models.errors import OrderRejected, OrderUnknown, RiskDenied
-from models.events import Bar, OrderUpdate, Quote, Settlement, TradeTick
+from models.events import Bar, OrderUpdate, Quote, QuoteRun, Settlement, TradeTick
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus
 from ports.strategy import Strategy
 from utils.portfolio_tracker import PortfolioTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from engine.desk import Wish
@@ -97,6 +102,8 @@ class Engine:
         self.portfolio = PortfolioTracker()
         self.number = 0
         self._record = record
+        self._timers = Timers()
+        self._watch = broker.watch(self.market.quotes)
         self._desk = EngineDesk(names, self.market, self.book, self.portfolio)
         self._wishes = self._desk.wishes
         kind = type(strategy)
@@ -139,32 +146,77 @@ class Engine:
         self.strategy.start()
         self._settle()
 
-    def run(self, events: Iterable[Event]) -> None:
-        """Take events until there are no more."""
-        on = self.on
+    def run(self, events: Iterable[Event | QuoteRun]) -> None:
+        """Take events, or runs of quotes, until there are no more."""
         for event in events:
-            on(event)
+            if isinstance(event, QuoteRun):
+                self._on_run(event.quotes)
+            else:
+                self.on(event)
 
     def on(self, event: Event) -> None:
         """Take one event."""
         self.number += 1
-        market = self.market
         if type(event) is Quote:
-            time_ns = event.time_ns
-            if time_ns > market.now_ns:
-                if time_ns >= self._desk.due_ns:
-                    self._call_timers(time_ns)
-                market.now_ns = time_ns
-            market.quotes[event.symbol] = event
-            updates = self.broker.observe(event)
-            if updates:
-                self._book(updates)
+            self._pass_time(event.time_ns)
+            self._show(event)
             if self._on_quote is not None:
                 self._on_quote(event)
         else:
             self._on_other(event)
         if self._wishes:
             self._settle()
+
+    def _on_run(self, quotes: list[Quote]) -> None:
+        """Take the quotes of a run: as many as possible at once, the others one by one."""
+        rest = iter(quotes)
+        if quotes and quotes[0].time_ns >= self.market.now_ns:
+            while length_hint(rest) and self._quiet(quotes[-1].time_ns):
+                self._rush(rest)
+                if self._wishes:
+                    self._settle()
+        for quote in rest:
+            self.on(quote)
+
+    def _quiet(self, until_ns: int) -> bool:
+        """Return whether up to a time nothing is due but what a strategy does on quotes."""
+        watch = self._watch
+        return not watch.symbols and until_ns < watch.due_ns and until_ns < self._timers.due_ns
+
+    def _rush(self, rest: Iterator[Quote]) -> None:
+        """Take quotes of a list of which nobody else must be shown any, until one sets off a wish."""
+        market, wishes, on_quote = self.market, self._wishes, self._on_quote
+        newest = market.quotes
+        left = length_hint(rest)
+        if on_quote is None:
+            for quote in rest:
+                newest[quote.symbol] = quote
+                market.now_ns = quote.time_ns
+        else:
+            for quote in rest:
+                newest[quote.symbol] = quote
+                market.now_ns = quote.time_ns
+                on_quote(quote)
+                if wishes:
+                    break
+        self.number += left - length_hint(rest)  # exact: it is a list's iterator
+
+    def _pass_time(self, time_ns: int) -> None:
+        """Let the market's time move on, if it does, and call the timers that become due."""
+        if time_ns > self.market.now_ns:
+            if time_ns >= self._timers.due_ns:
+                self._call_timers(time_ns)
+            self.market.now_ns = time_ns
+
+    def _show(self, quote: Quote) -> None:
+        """Show a quote to the venue, where it waits for it, and keep it as the newest."""
+        symbol, watch = quote.symbol, self._watch
+        updates: Sequence[News] = ()
+        if symbol in watch.symbols or quote.time_ns >= watch.due_ns:
+            updates = self.broker.observe(quote)
+        self.market.quotes[symbol] = quote
+        if updates:
+            self._book(updates)
 
     def finish(self) -> None:
         """End: the strategy hears it; what it asks for now does not leave."""
@@ -173,14 +225,11 @@ class Engine:
 
     def _on_other(self, event: Event) -> None:
         time_ns = event.time_ns + (event.interval_s * 10**9 if isinstance(event, Bar) else 0)
-        if time_ns > self.market.now_ns:
-            if time_ns >= self._desk.due_ns:
-                self._call_timers(time_ns)
-            self.market.now_ns = time_ns
+        self._pass_time(time_ns)
         if isinstance(event, OrderUpdate | Settlement):
             self._book([event])
             return
-        if updates := self.broker.observe(event):
+        if time_ns >= self._watch.due_ns and (updates := self.broker.observe(event)):
             self._book(updates)
         if isinstance(event, Bar):
             if self._on_bar is not None:
@@ -190,10 +239,10 @@ class Engine:
 
     def _call_timers(self, until_ns: int) -> None:
         """Call what is due up to a time, each at its own."""
-        while self._desk.due_ns <= until_ns:
-            at_ns, name = self._desk.take_timer()
-            self.market.now_ns = max(self.market.now_ns, at_ns)
-            self.strategy.on_timer(name)
+        while self._timers.due_ns <= until_ns:
+            timer = self._timers.take()
+            self.market.now_ns = max(self.market.now_ns, timer.at_ns)
+            self.strategy.on_timer(timer.name)
             if self._wishes:
                 self._settle()
 
@@ -202,7 +251,9 @@ class Engine:
         wishes = self._wishes
         while wishes:
             wish = wishes.pop(0)
-            if wish.ticket is None:
+            if isinstance(wish, Timer):
+                self._timers.put(wish)
+            elif wish.ticket is None:
                 self._cancel(wish.target or "", self.names.strategy)
             else:
                 self._send(wish, wish.ticket)

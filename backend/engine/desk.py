@@ -6,11 +6,11 @@ strategy never sees its own order half-way, and equal events give equal orders.
 
 from __future__ import annotations
 
-import heapq
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.timers import Timer
 from models.errors import ConfigError, OrderRejected
 from models.order_groups import orders_of
 from models.order_terms import OrderType, PositionEffect, SignalAction
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from models.trading import Leg, Position
     from ports.strategy import ChainView
     from utils.portfolio_tracker import PortfolioTracker
-
-NEVER = 2**63 - 1
-"""A time that no market reaches, ns."""
 
 _EFFECTS = {SignalAction.OPEN: PositionEffect.OPENING, SignalAction.CLOSE: PositionEffect.CLOSING}
 
@@ -74,7 +71,6 @@ class EngineDesk:
 
     Attributes:
         wishes: What the strategy asked for and the engine has not acted on.
-        due_ns: When its next timer is due; `NEVER` without any.
     """
 
     def __init__(
@@ -93,10 +89,7 @@ class EngineDesk:
         self._book = book
         self._portfolio = portfolio
         self._numbered = 0
-        self.wishes: list[Wish] = []
-        self.due_ns = NEVER
-        self._timers: list[tuple[int, int, str, int]] = []
-        self._timers_set = 0
+        self.wishes: list[Wish | Timer] = []
 
     # What it may see.
 
@@ -233,7 +226,7 @@ class EngineDesk:
 
     def call_at(self, at: datetime, name: str) -> None:
         """Ask for `on_timer(name)` at a time of the market."""
-        self._push(to_ns(at), name, 0)
+        self.wishes.append(Timer(to_ns(at), name))
 
     def call_every(self, seconds: float, name: str) -> None:
         """Ask for `on_timer(name)` at regular times, from now on.
@@ -244,20 +237,7 @@ class EngineDesk:
         step_ns = round(timedelta(seconds=seconds) / timedelta(microseconds=1)) * 1_000
         if step_ns <= 0:
             raise ConfigError(f"a timer every {seconds} s: give more than 0 seconds")
-        self._push(self._market.now_ns + step_ns, name, step_ns)
-
-    def _push(self, at_ns: int, name: str, step_ns: int) -> None:
-        self._timers_set += 1
-        heapq.heappush(self._timers, (at_ns, self._timers_set, name, step_ns))
-        self.due_ns = self._timers[0][0]
-
-    def take_timer(self) -> tuple[int, str]:
-        """Take the timer that is due next: when, and its name; a regular one is set again."""
-        at_ns, _, name, step_ns = heapq.heappop(self._timers)
-        self.due_ns = self._timers[0][0] if self._timers else NEVER
-        if step_ns:
-            self._push(at_ns + step_ns, name, step_ns)
-        return at_ns, name
+        self.wishes.append(Timer(self._market.now_ns + step_ns, name, step_ns))
 
 
 def _action_of(order: Order) -> SignalAction:

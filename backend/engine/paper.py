@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Self
 
 from engine.account import PaperAccount
 from models.events import Bar, OrderUpdate, Quote, Settlement
+from models.order_groups import orders_of
+from ports.broker import NEVER, Watch
 from utils.clock import to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from models.events import Event, News
@@ -38,6 +40,8 @@ class PaperBroker:
         self.account = account
         self._clock = clock
         self._listeners: list[Listener] = []
+        self._market: Mapping[str, Quote] = {}
+        self._watch = Watch()
         self._settlements_told = 0
 
     @property
@@ -51,6 +55,7 @@ class PaperBroker:
         Raises:
             OrderRejected: It is malformed; nothing was taken.
         """
+        self._look(leg.symbol for order in orders_of(ticket) for leg in order.legs)
         return self._tell(self.account.place(ticket, self._now_ns()))
 
     def cancel(self, order_id: str) -> list[OrderUpdate]:
@@ -59,6 +64,7 @@ class PaperBroker:
         Raises:
             OrderRejected: There is no such order, or it has ended.
         """
+        self._look()
         return self._tell(self.account.cancel(order_id, self._now_ns()))
 
     def replace(self, order_id: str, order: Order) -> list[OrderUpdate]:
@@ -67,14 +73,17 @@ class PaperBroker:
         Raises:
             OrderRejected: It cannot be replaced, or the new one is malformed.
         """
+        self._look(leg.symbol for leg in order.legs)
         return self._tell(self.account.replace(order_id, order, self._now_ns()))
 
     def preview(self, ticket: OrderTicket) -> OrderPreview:
         """Return what would become of a ticket, which is not placed."""
+        self._look(leg.symbol for order in orders_of(ticket) for leg in order.legs)
         return self.account.preview(ticket, self._now_ns())
 
     def observe(self, event: Event) -> Sequence[News]:
         """Let the venue see the market: quotes fill, other events let time pass."""
+        self._look()
         if type(event) is Quote:
             updates = self._tell(self.account.on_quote(event))
         elif isinstance(event, OrderUpdate | Settlement):
@@ -87,10 +96,37 @@ class PaperBroker:
             return [*updates, *self._settlements()]
         return updates
 
+    def watch(self, quotes: Mapping[str, Quote]) -> Watch:
+        """Return what the account must be shown: what its orders and its expired options wait for."""
+        self._market = quotes
+        self._renew()
+        return self._watch
+
+    def _renew(self) -> None:
+        """Say anew what the account waits for; settlements that were not told yet are due at once."""
+        self._watch.symbols = self.account.awaited()
+        untold = len(self.account.state.expired) > self._settlements_told
+        due_ns = self.account.next_ns()
+        self._watch.due_ns = 0 if untold else NEVER if due_ns is None else due_ns
+
+    def _look(self, symbols: Iterable[str] = ()) -> None:
+        """Let the account see the newest quotes of what concerns it, before it is asked anything.
+
+        Args:
+            symbols: Of what it is asked about, beside what it holds and has orders for.
+        """
+        known, taken = self.account.state.quotes, self.account.state.taken
+        for symbol in self.account.symbols(symbols):
+            newest = self._market.get(symbol)
+            if newest is not None and newest is not known.get(symbol):
+                known[symbol] = newest
+                taken.pop(symbol, None)
+
     def _settlements(self) -> list[Settlement]:
         """Return what became of options since the last time."""
         ended = self.account.state.expired
         first, self._settlements_told = self._settlements_told, len(ended)
+        self._renew()
         return [
             Settlement(
                 settlement_id=f"{self.account_id}-{number}",
@@ -114,10 +150,12 @@ class PaperBroker:
 
     def positions(self) -> Sequence[Position]:
         """Return what the account holds."""
+        self._look()
         return self.account.positions()
 
     def balances(self) -> Balances:
         """Return the account's balances."""
+        self._look()
         return self.account.balances(self._now_ns())
 
     def listen(self) -> Listener:
@@ -137,6 +175,7 @@ class PaperBroker:
         if updates:
             for listener in self._listeners:
                 listener.waiting.extend(updates)
+        self._renew()
         return updates
 
 

@@ -7,7 +7,7 @@ UTC. Prices of the market are float64 USD; what is booked (fills, fees) is exact
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,7 @@ from models.order_terms import OrderStatus, Side  # noqa: TC001 - msgspec reads 
 _ZERO = Decimal(0)
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="quote"):
+class Quote(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     """The best bid and offer of one instrument, and what else its newest update told.
 
     Attributes:
@@ -40,6 +40,18 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="quote"):
     last: float | None = None
     mark: float | None = None
     volume: int | None = None
+
+
+class QuoteRun(NamedTuple):
+    """Quotes in the order of their times, none earlier than the one before.
+
+    The engine's loop takes them at once: it asks once what it would have to ask at each event.
+
+    Attributes:
+        quotes: Of one instrument or many; `utils.quote_runs` makes them from columns.
+    """
+
+    quotes: list[Quote]
 
 
 class TradeTick(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="trade"):

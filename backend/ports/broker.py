@@ -1,12 +1,29 @@
 """What the product asks of a broker."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from models.events import Event, News, OrderUpdate
+from models.events import Event, News, OrderUpdate, Quote
 from models.order_groups import OrderTicket
 from models.trading import Balances, Order, OrderPreview, Position, Trade
+
+NEVER = 2**63 - 1
+"""A time that no market reaches, ns."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """Which events a venue must be shown; of the others it reads the newest quotes when it needs them.
+
+    Attributes:
+        symbols: Quotes of these.
+        due_ns: Every event from this time on.
+    """
+
+    symbols: Collection[str] = frozenset()
+    due_ns: int = NEVER
 
 
 class Broker(Protocol):
@@ -43,6 +60,15 @@ class Broker(Protocol):
 
     def observe(self, event: Event) -> Sequence[News]:
         """Let a simulated venue see the market; a real broker returns nothing."""
+        ...
+
+    def watch(self, quotes: Mapping[str, Quote]) -> Watch:
+        """Return what `observe` must be shown from now on; the venue keeps it up to date, in place.
+
+        Args:
+            quotes: Newest quote by symbol, kept by the caller: here the venue finds what it is not
+                shown.
+        """
         ...
 
     def orders(self, since: datetime) -> Sequence[Order]:

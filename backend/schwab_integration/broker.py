@@ -1,14 +1,14 @@
 """Schwab as the house's `Broker`: one account, every order at most once."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from models.errors import BadReply, OrderRejected, OrderUnknown, TradingError
-from models.events import Event, OrderUpdate
+from models.events import Event, OrderUpdate, Quote
 from models.journal import Record
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import Mode, OrderStatus
@@ -20,6 +20,7 @@ from models.trading import (
     Position,
     Trade,
 )
+from ports.broker import Watch
 from schwab_integration.account_rules import check_account, closes
 from schwab_integration.order_desk import OrderDesk
 from schwab_integration.order_listener import OrderListener, Updates
@@ -174,6 +175,10 @@ class SchwabBroker:
     def observe(self, event: Event) -> list[OrderUpdate]:  # noqa: ARG002 - the port's
         """Return nothing: the real market does not need to be shown."""
         return []
+
+    def watch(self, quotes: Mapping[str, Quote]) -> Watch:  # noqa: ARG002 - the port's
+        """Return an empty list: the real market does not need to be shown."""
+        return Watch()
 
     def orders(self, since: datetime) -> Sequence[Order]:
         """Return the orders entered since then, each in its newest state, oldest first.

@@ -16,13 +16,14 @@ from models.errors import OrderRejected, OrderUnknown, RiskDenied, StoreError, T
 from models.events import OrderUpdate
 from models.order_groups import orders_of
 from models.order_terms import OrderStatus
+from ports.broker import Watch
 from utils.clock import to_ns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from datetime import datetime
 
-    from models.events import Event, News
+    from models.events import Event, News, Quote
     from models.order_groups import OrderTicket
     from models.trading import Balances, Order, OrderPreview, Position, Trade
     from ports.broker import Broker
@@ -136,6 +137,10 @@ class SendingBroker:
     def observe(self, event: Event) -> Sequence[News]:  # noqa: ARG002 - the port's
         """Return nothing: the real market does not need to be shown."""
         return ()
+
+    def watch(self, quotes: Mapping[str, Quote]) -> Watch:  # noqa: ARG002 - the port's
+        """Return an empty list: the real market does not need to be shown."""
+        return Watch()
 
     def preview(self, ticket: OrderTicket) -> OrderPreview:
         """Return what the broker would make of a ticket; waits for the answer."""
