@@ -21,15 +21,15 @@ from app.simulated_market import (
 )
 from app.wiring import SimulatorSettings, simulator_at
 from models.errors import ConfigError, DataError
-from models.events import Bar, Heartbeat, OrderUpdate, Quote, TradeTick
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
+from schwab_integration.live_events import Checked, LiveEvents, Sources
 from schwab_integration.market_data import SchwabMarketData
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.streaming import SchwabStream
 from simulator.clock import market_clock
 from utils.clock import to_ns, wall_clock
-from utils.feed import plainly
+from utils.feed import conflation_key, plainly
 from utils.market_calendar import NEW_YORK, Session, last_session, session_until
 from utils.settings import load
 
@@ -197,25 +197,14 @@ def _near_the_money(contracts: Frame, spot: float, today: date) -> list[str]:
 
 
 @contextmanager
-def listening(
-    feed: Feed, symbols: tuple[str, ...], *, activity: bool = False
-) -> Iterator[Iterator[Event]]:
+def listening(feed: Feed, symbols: tuple[str, ...]) -> Iterator[Iterator[Event]]:
     """Hand out the events of a market until its session is over."""
-    wanted = Subscription(symbols=symbols, activity=activity, heartbeats=True)
-    with (
-        closing(SchwabStream(feed.settings)) as stream,
-        plainly(lambda: stream.hear(wanted)) as events,
-    ):
-        yield until_the_close(_for_the_engine(events, feed), feed)
-
-
-def _for_the_engine(events: Iterator[object], feed: Feed) -> Iterator[Event]:
-    """Yield what the engine eats; heartbeats carry the market's time, not that of the server."""
-    for event in events:
-        if isinstance(event, Heartbeat):
-            yield Heartbeat(time_ns=to_ns(feed.clock()))
-        elif isinstance(event, Quote | TradeTick | Bar | OrderUpdate):
-            yield event
+    wanted = Subscription(symbols=symbols, heartbeats=True)
+    with closing(SchwabStream(feed.settings)) as stream:
+        heard = LiveEvents(Sources(lambda: stream.hear(wanted), feed.clock))
+        with plainly(heard.hear, key=conflation_key) as told:
+            events = (each for each in told if not isinstance(each, BaseException | Checked))
+            yield until_the_close(events, feed)
 
 
 def until_the_close(events: Iterator[Event], feed: Feed) -> Iterator[Event]:

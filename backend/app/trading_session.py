@@ -127,7 +127,7 @@ class Setup:
     feed: Feed
     store: Store
 
-    def began(self, mode: Mode, now_ns: int, others: dict[str, Decimal]) -> Began:
+    def began(self, mode: Mode, now_ns: int, found: Reconciled) -> Began:
         """Return the record of a beginning."""
         return Began(
             event=0,
@@ -136,7 +136,8 @@ class Setup:
             mode=mode,
             parameters=msgspec.Raw(self.parameters.model_dump_json().encode()),
             limits=msgspec.Raw(self.gate.limits.model_dump_json().encode()),
-            others=others,
+            others=found.others,
+            seen=found.seen,
         )
 
 
@@ -176,7 +177,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
         engine.market.now_ns = to_ns(now)
         found = _take_up_paper(engine, books)
         notes = _notes(found, books)
-        books.record(setup.began(Mode.PAPER, to_ns(now), found.others))
+        books.record(setup.began(Mode.PAPER, to_ns(now), found))
         needed = choose_symbols(feed, setup.strategy.needs())
         symbols = (*needed, *sorted(venue.symbols() - set(needed)))
         engine.start(to_ns(now))
@@ -284,7 +285,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
             _refuse_differences(found)
             notes = _notes(found, books)
             notes += [f"{name}: {question}" for name, question in trading.questions().items()]
-            books.record(setup.began(asked.mode, to_ns(now), found.others))
+            books.record(setup.began(asked.mode, to_ns(now), found))
             needed = choose_symbols(feed, setup.strategy.needs())
             held = {
                 name for name, each in trading.engine.portfolio.holdings.items() if each.quantity

@@ -89,6 +89,8 @@ class TradingView(contextlib.AbstractContextManager["TradingView"]):
             parts.append(positions_table(held.values()))
         if working := engine.book.working():
             parts.append(orders_table(working))
+        for source, reason in engine.restraints.items():
+            parts.append(Text(f"closing only, {source}: {reason}", "red"))
         if session.stale:
             parts.append(Text(f"the database is behind: {session.stale}", "red"))
         return Group(*parts, *self._said)

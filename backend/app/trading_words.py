@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from models.decisions import Began, CancelAsked, Denied, Heard, Intended, Signalled
+from models.decisions import Began, CancelAsked, Denied, Heard, Intended, Restrained, Signalled
 from models.options import OptionContract
 from models.order_terms import OrderStatus, Side
 from models.symbols import OCC_LENGTH
@@ -64,6 +64,9 @@ def decision_words(decision: Decision) -> Text | None:
         return Text(f"denied by {decision.rule}: {decision.message}", _BAD)
     if isinstance(decision, CancelAsked):
         return Text(f"cancel {_number(decision.client_order_id)} for {decision.by}", _DIM)
+    if isinstance(decision, Restrained):
+        said = f"closing only: {decision.reason}" if decision.reason else "all orders leave again"
+        return Text(f"{said} ({decision.source})", _BAD if decision.reason else _GOOD)
     if isinstance(decision, Intended | Began):
         return None
     return _heard(decision) if isinstance(decision, Heard) else _ended(decision.settlement)

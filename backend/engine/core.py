@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import msgspec
 from pydantic import TypeAdapter
 
-from engine.desk import EngineDesk, Names
+from engine.desk import EngineDesk, Names, Wish
 from engine.market import Market
 from engine.order_book import OrderBook
 from engine.timers import Timer, Timers
-from models.decisions import CancelAsked, Denied, Ended, Heard, Intended, Signalled
+from models.decisions import CancelAsked, Denied, Ended, Heard, Intended, Restrained, Signalled
 from models.errors import OrderRejected, OrderUnknown, RiskDenied
-from models.events import Bar, OrderUpdate, Quote, QuoteRun, Settlement, TradeTick
+from models.events import Bar, OrderUpdate, Quote, QuoteRun, Restraint, Settlement, TradeTick
 from models.order_groups import OrderTicket, orders_of
-from models.order_terms import OrderStatus
+from models.order_terms import OrderStatus, PositionEffect
 from ports.strategy import Strategy
 from utils.portfolio_tracker import PortfolioTracker
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from decimal import Decimal
 
-    from engine.desk import Wish
     from models.decisions import Decision
     from models.events import Event, News
+    from models.trading import Order
     from ports.broker import Broker
 
 _tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
@@ -101,6 +101,10 @@ class Engine:
         self.book = OrderBook()
         self.portfolio = PortfolioTracker()
         self.number = 0
+        self.restraints: dict[str, str] = {}
+        """Why only what closes may leave at present: who says so -> one sentence."""
+        self._to_cancel: dict[str, str] = {}
+        self._afterwards: dict[str, Wish] = {}
         self._record = record
         self._timers = Timers()
         self._watch = broker.watch(self.market.quotes)
@@ -119,7 +123,7 @@ class Engine:
         """
         for decision in decisions:
             if isinstance(decision, Intended):
-                self.book.add(_tickets.validate_json(bytes(decision.ticket)))
+                self.book.add(_tickets.validate_json(bytes(decision.ticket)), decision.replaces)
             elif isinstance(decision, Heard) and (news := self.book.apply(decision.update)):
                 for fill in news[1]:
                     self.portfolio.book(fill)
@@ -229,6 +233,9 @@ class Engine:
         if isinstance(event, OrderUpdate | Settlement):
             self._book([event])
             return
+        if isinstance(event, Restraint):
+            self._restrain(event)
+            return
         if time_ns >= self._watch.due_ns and (updates := self.broker.observe(event)):
             self._book(updates)
         if isinstance(event, Bar):
@@ -258,7 +265,27 @@ class Engine:
             else:
                 self._send(wish, wish.ticket)
 
+    def _restrain(self, told: Restraint) -> None:
+        """Let only what closes leave from now on, or all again."""
+        if self.restraints.get(told.source, "") == told.reason:
+            return
+        self._record(
+            Restrained(
+                event=self.number, at_ns=self.market.now_ns, source=told.source, reason=told.reason
+            )
+        )
+        if told.reason:
+            self.restraints[told.source] = told.reason
+        else:
+            del self.restraints[told.source]
+
     def _send(self, wish: Wish, ticket: OrderTicket) -> None:
+        if wish.target is not None and self._partly_filled(wish.target):
+            # How much a replacement may trade depends on what the old order fills meanwhile: only
+            # when it has ended, that is known.
+            self._afterwards[wish.target] = wish
+            self._cancel(wish.target, self.names.strategy)
+            return
         first = orders_of(ticket)[0]
         ticket_id, at_ns = first.client_order_id, self.market.now_ns
         if wish.action is not None:
@@ -273,7 +300,7 @@ class Engine:
                     why=msgspec.Raw(_json(wish.why or {})),
                 )
             )
-        denial = self.gate.check(ticket, self, wish.target)
+        denial = self._restrained(ticket) or self.gate.check(ticket, self, wish.target)
         if denial is not None:
             self._deny(ticket, denial)
             return
@@ -286,7 +313,7 @@ class Engine:
                 replaces=wish.target,
             )
         )
-        self.book.add(ticket)
+        self.book.add(ticket, wish.target)
         try:
             updates = self._to_broker(ticket, wish.target)
         except OrderRejected as error:
@@ -296,6 +323,20 @@ class Engine:
         except RiskDenied as error:
             updates = self._said(ticket, OrderStatus.DENIED, str(error))
         self._book(updates)
+
+    def _restrained(self, ticket: OrderTicket) -> Denial | None:
+        """Return why a ticket that opens anything may not leave at present, or None."""
+        if not self.restraints:
+            return None
+        legs = [leg for order in orders_of(ticket) for leg in order.legs]
+        if all(leg.position_effect is PositionEffect.CLOSING for leg in legs):
+            return None
+        said = "; ".join(self.restraints.values())
+        return Denial("closing_only", "closing only", "opening", f"nothing is opened now: {said}")
+
+    def _partly_filled(self, client_order_id: str) -> bool:
+        order = self.book.order(client_order_id)
+        return order is not None and bool(order.filled_quantity) and not order.status.terminal
 
     def _to_broker(self, ticket: OrderTicket, replaces: str | None) -> list[OrderUpdate]:
         if replaces is None:
@@ -308,7 +349,10 @@ class Engine:
 
     def _cancel(self, client_order_id: str, by: str) -> None:
         order = self.book.order(client_order_id)
-        if order is None or order.order_id is None or order.status.terminal:
+        if order is None or order.status.terminal:
+            return
+        if order.order_id is None:  # it is on its way: as soon as the broker names it
+            self._to_cancel[client_order_id] = by
             return
         self._record(
             CancelAsked(
@@ -374,7 +418,30 @@ class Engine:
             self.portfolio.book(fill)
         told = msgspec.structs.replace(update, client_order_id=name, fills=fills)
         self._record(Heard(event=self.number, at_ns=self.market.now_ns, update=told))
+        if self._to_cancel or self._afterwards or fills:
+            self._follow(name)
         return told
+
+    def _follow(self, name: str) -> None:
+        """Do what waited for the news of an order; cut what would trade more than was wanted."""
+        order = self.book.states[name].order
+        if order.status.terminal:
+            self._to_cancel.pop(name, None)
+            if (wish := self._afterwards.pop(name, None)) is not None:
+                self._replace_rest(wish, order)
+        elif order.order_id is not None and name in self._to_cancel:
+            self._wishes.append(Wish(None, None, name))
+            del self._to_cancel[name]
+        if (successor := self.book.too_large(name)) is not None:
+            self._wishes.append(Wish(None, None, successor))
+
+    def _replace_rest(self, wish: Wish, old: Order) -> None:
+        """Ask for what an order that has ended left unfilled of the order in its place."""
+        new = orders_of(wish.ticket)[0] if wish.ticket is not None else old
+        rest = new.quantity - old.filled_quantity
+        if rest > 0:
+            ticket = new.model_copy(update={"quantity": rest})
+            self._wishes.append(Wish(wish.action, ticket, None, wish.why))
 
     def _end(self, settlement: Settlement) -> Settlement | None:
         """Book what became of options; those that others hold are not ours to book."""

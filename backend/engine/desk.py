@@ -203,8 +203,14 @@ class EngineDesk:
         """Ask to cancel an order."""
         self.wishes.append(Wish(None, None, client_order_id))
 
-    def replace(self, client_order_id: str, limit_price: Decimal) -> str:
-        """Ask for another limit price.
+    def replace(
+        self,
+        client_order_id: str,
+        limit_price: Decimal | None = None,
+        *,
+        stop_price: Decimal | None = None,
+    ) -> str:
+        """Ask for other prices; see `ports.strategy.Desk.replace`.
 
         Raises:
             OrderRejected: There is no such order of this run.
@@ -213,11 +219,14 @@ class EngineDesk:
         if old is None:
             reason = f"there is no order {client_order_id}"
             raise OrderRejected(f"order refused: {reason}", reason=reason)
+        limit = old.limit_price if limit_price is None else limit_price
         order = self.order(
             legs=old.legs,
-            order_type=old.order_type if len(old.legs) == 1 else _priced(2, limit_price),
-            limit_price=limit_price,
-            quantity=old.remaining_quantity,
+            order_type=old.order_type if len(old.legs) == 1 else _priced(2, limit),
+            limit_price=limit,
+            stop_price=old.stop_price if stop_price is None else stop_price,
+            trail=old.trail,
+            quantity=old.quantity,
             time_in_force=old.time_in_force,
             hours=old.hours,
         )

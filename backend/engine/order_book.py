@@ -21,11 +21,19 @@ class OrderBook:
         self.states: dict[str, OrderState] = {}
         self._owners: dict[str, str] = {}
         self._working: dict[str, None] = {}
+        self._successors: dict[str, str] = {}
         self.awaited: set[str] = set()
         """Orders of which an answer is on its way: to their submission, or to their cancel."""
 
-    def add(self, ticket: OrderTicket) -> None:
-        """Take the orders of a ticket in, before it leaves."""
+    def add(self, ticket: OrderTicket, replaces: str | None = None) -> None:
+        """Take the orders of a ticket in, before it leaves.
+
+        Args:
+            ticket: The orders.
+            replaces: Client order id of the order whose place they take.
+        """
+        if replaces is not None:
+            self._successors[replaces] = orders_of(ticket)[0].client_order_id
         for order in orders_of(ticket):
             self.states[order.client_order_id] = OrderState(order)
             self._working[order.client_order_id] = None
@@ -52,6 +60,25 @@ class OrderBook:
         if after.order.status.terminal or update.order_id is not None:
             self.awaited.discard(name)
         return (name, fills) if changed else None
+
+    def too_large(self, name: str) -> str | None:
+        """Return the order that took another one's place and may trade more than was wanted.
+
+        Both together may fill what was wanted and not more: fills of the old order that cross its
+        replacement count against the new one.
+
+        Args:
+            name: Client order id of an order of which there is news.
+
+        Returns:
+            Client order id of the one to cancel; None where nothing can be too much.
+        """
+        successor = self._successors.get(name)
+        if successor is None:
+            return None
+        old, new = self.states[name].order, self.states[successor].order
+        crossed = old.filled_quantity > 0 and not new.status.terminal
+        return successor if crossed and new.filled_quantity < new.quantity else None
 
     def order(self, client_order_id: str) -> Order | None:
         """Return an order, or None where there is none of this id."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _ZERO = Decimal(0)
 
+SAME_TIME_NS = 60 * 1_000_000_000
+"""Two clocks, and times in whole seconds: what lies closer together is told apart by its id."""
+
 
 class Reconciled(NamedTuple):
     """What came of it.
@@ -32,12 +35,15 @@ class Reconciled(NamedTuple):
         external: Orders that others entered: labelled, and left alone.
         differences: What cannot be explained, a sentence each; trading does not begin with one.
         others: What the account holds that is not ours, units by symbol.
+        seen: Executions of others that `others` has in it, as far as their times could leave that
+            open to the next one who looks.
     """
 
     updates: list[OrderUpdate]
     external: list[Order]
     differences: list[str]
     others: dict[str, Decimal]
+    seen: tuple[str, ...] = ()
 
 
 class Told(NamedTuple):
@@ -62,10 +68,12 @@ class Baseline(NamedTuple):
     Attributes:
         at_ns: When.
         holdings: Units by symbol, short negative.
+        seen: Executions of others that the holdings have in them, of the last while before.
     """
 
     at_ns: int
     holdings: Mapping[str, Decimal]
+    seen: Collection[str] = ()
 
 
 def reconcile(
@@ -87,20 +95,20 @@ def reconcile(
     fills: dict[str, list[Trade]] = {}
     for trade in told.fills:
         fills.setdefault(trade.client_order_id, []).append(trade)
-    updates, external, seen = [], [], set()
+    updates, external, shown = [], [], set()
     for order in told.orders:
         name = order.client_order_id
         state = book.states.get(name)
         if state is None:
             external.append(order)
             continue
-        seen.add(name)
+        shown.add(name)
         missed = [each for each in fills.get(name, ()) if each.execution_id not in state.fills]
         if missed or order.status is not state.order.status or state.order.order_id is None:
             updates.append(_update(order, missed, now_ns))
     differences = []
     for order in book.working():
-        if order.client_order_id in seen:
+        if order.client_order_id in shown:
             continue
         if order.client_order_id not in told.left:
             updates.append(_never_there(order, now_ns))
@@ -114,7 +122,11 @@ def reconcile(
     others = _less(there, ours)
     if baseline is not None:
         differences += _unexplained(others, baseline, told, book)
-    return Reconciled(updates, external, differences, others)
+    strangers = (each for each in told.fills if each.client_order_id not in book.states)
+    seen = tuple(
+        each.execution_id for each in strangers if to_ns(each.ts) > now_ns - 2 * SAME_TIME_NS
+    )
+    return Reconciled(updates, external, differences, others, seen)
 
 
 def _update(order: Order, missed: Iterable[Trade], now_ns: int) -> OrderUpdate:
@@ -174,7 +186,9 @@ def _unexplained(
     """Return a sentence for each holding that neither our fills nor those of others explain."""
     expected = dict(baseline.holdings)
     for trade in told.fills:
-        if trade.client_order_id not in book.states and to_ns(trade.ts) > baseline.at_ns:
+        late = to_ns(trade.ts) > baseline.at_ns - SAME_TIME_NS
+        new = late and trade.execution_id not in baseline.seen
+        if new and trade.client_order_id not in book.states:
             expected[trade.symbol] = expected.get(trade.symbol, _ZERO) + trade.signed_quantity
     return [
         f"{symbol}: beside our own, fills come to {expected.get(symbol, _ZERO)} and the broker "

@@ -27,6 +27,7 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
         parameters: Of the strategy, JSON.
         limits: Of the risk gate, JSON.
         others: What the account held that is not ours, units by symbol.
+        seen: Executions of others shortly before, which `others` has in it.
     """
 
     event: int
@@ -36,6 +37,7 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
     parameters: msgspec.Raw
     limits: msgspec.Raw
     others: dict[str, Decimal] = {}
+    seen: tuple[str, ...] = ()
 
 
 class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag="signal", gc=False):
@@ -144,5 +146,23 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
     settlement: Settlement
 
 
-Decision: TypeAlias = Began | Signalled | Denied | Intended | CancelAsked | Heard | Ended
+class Restrained(msgspec.Struct, frozen=True, kw_only=True, tag="restrained"):
+    """From here on only what closes may leave, or all again.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        source: Who says so.
+        reason: One sentence; empty: all again.
+    """
+
+    event: int
+    at_ns: int
+    source: str
+    reason: str
+
+
+Decision: TypeAlias = (
+    Began | Signalled | Denied | Intended | CancelAsked | Heard | Ended | Restrained
+)
 """What a decision journal holds."""

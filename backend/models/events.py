@@ -163,6 +163,20 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, tag="settlement"):
     shares: Decimal = _ZERO
 
 
+class Restraint(msgspec.Struct, frozen=True, kw_only=True, tag="restraint"):
+    """From now on only what closes may leave, or all again.
+
+    Attributes:
+        time_ns: The market's, UTC.
+        source: Who says so: each source's word stands until it takes it back.
+        reason: One sentence; empty takes it back.
+    """
+
+    time_ns: int
+    source: str
+    reason: str
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="heartbeat"):
     """A stream lives, though nothing happened.
 
@@ -251,7 +265,7 @@ MarketEvent: TypeAlias = Quote | TradeTick | Bar | Heartbeat
 News: TypeAlias = OrderUpdate | Settlement
 """What a broker tells of an account."""
 
-Event: TypeAlias = MarketEvent | News
+Event: TypeAlias = MarketEvent | News | Restraint
 """What the engine's loop eats."""
 
 

@@ -186,14 +186,7 @@ class SchwabBroker:
         Those of kinds that the house does not know (funds) are left out. Ours have their client
         order ids; the others are named after Schwab's and belong to the strategy "external".
         """
-        now = self._times.clock()
-        listed = self._trader.orders(self.account_id, since, max(since, now) + MARGIN)
-        self._records.keep(self._settler.see(listed))
-        found = []
-        for reported in (one for root in listed for one in orders_within(root)):
-            with suppress(BadReply):
-                found.append(order_of(reported, self._owner()))
-        return sorted(found, key=lambda order: (order.created_at, order.order_id or ""))
+        return self._orders_of(self._listed(since))
 
     def fills(self, since: datetime) -> Sequence[Trade]:
         """Return the fills since then, oldest first, each execution once.
@@ -201,10 +194,43 @@ class SchwabBroker:
         Orders may stand for half a year before they fill, so that long is looked back. Fees are
         not in the order list: they come with the transactions.
         """
+        start = min(since, self._times.clock()) - _LONGEST_LIFE
+        return self._fills_of(self._listed(start), since)
+
+    def orders_and_fills(self, since: datetime) -> tuple[Sequence[Order], Sequence[Trade]]:
+        """Return the orders entered since then and their fills, both of one list."""
+        listed = self._listed(since)
+        return self._orders_of(listed), self._fills_of(listed, since)
+
+    def entered_by_a_program(self, since: datetime) -> Sequence[str]:
+        """Return Schwab's ids of orders entered since then by a program like this one, not by us.
+
+        Schwab's `tag` says which program entered an order. Before one of ours has shown our own
+        tag, any tag counts.
+        """
+        own = self._records.book.own_tags
+        return [
+            str(root.order_id)
+            for root in self._listed(since)
+            if not self._records.book.claimed(root)
+            and root.tag is not None
+            and (not own or root.tag in own)
+        ]
+
+    def _listed(self, since: datetime) -> list[ReportedOrder]:
         now = self._times.clock()
-        start = min(since, now) - _LONGEST_LIFE
-        listed = self._trader.orders(self.account_id, start, now + MARGIN)
+        listed = self._trader.orders(self.account_id, since, max(since, now) + MARGIN)
         self._records.keep(self._settler.see(listed))
+        return listed
+
+    def _orders_of(self, listed: Sequence[ReportedOrder]) -> list[Order]:
+        found = []
+        for reported in (one for root in listed for one in orders_within(root)):
+            with suppress(BadReply):
+                found.append(order_of(reported, self._owner()))
+        return sorted(found, key=lambda order: (order.created_at, order.order_id or ""))
+
+    def _fills_of(self, listed: Sequence[ReportedOrder], since: datetime) -> list[Trade]:
         found: dict[str, Trade] = {}
         for root in listed:
             try:

@@ -21,6 +21,7 @@ from utils.clock import to_ns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from concurrent.futures import Future
     from datetime import datetime
 
     from models.events import Event, News, Quote
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
     Call = Callable[[], list[OrderUpdate]]
 
-THREADS = 16
-"""Requests for orders that may be on their way at the same time."""
+THREADS = 64
+"""Requests for orders that may be on their way at the same time: Schwab takes 120 a minute, and one
+that hangs is given up after half a minute."""
 
 _BALANCES_S = 10.0
 """How old balances may be before they are asked for again."""
@@ -43,12 +45,13 @@ class SendingBroker:
 
     Args:
         broker: The one that speaks to the market; threads share it.
-        deliver: Takes news, or the error that ends trading; called in any thread.
+        deliver: Takes news, or the error that ends trading, a mistake of ours included; called in
+            any thread.
         clock: The market's time.
     """
 
     def __init__(
-        self, broker: Broker, deliver: Callable[[News | TradingError], None], clock: Clock
+        self, broker: Broker, deliver: Callable[[News | BaseException], None], clock: Clock
     ) -> None:
         self._broker = broker
         self._deliver = deliver
@@ -65,18 +68,27 @@ class SendingBroker:
 
     def submit(self, ticket: OrderTicket) -> list[OrderUpdate]:
         """Let a ticket leave; it is SUBMITTED until its answer is delivered."""
-        self._pool.submit(self._answer, ticket, lambda: self._broker.submit(ticket))
+        self._start(self._answer, ticket, lambda: self._broker.submit(ticket))
         return self._told(ticket, OrderStatus.SUBMITTED, "")
 
     def replace(self, order_id: str, order: Order) -> list[OrderUpdate]:
         """Let an order leave that takes the place of another one."""
-        self._pool.submit(self._answer, order, lambda: self._broker.replace(order_id, order))
+        self._start(self._answer, order, lambda: self._broker.replace(order_id, order))
         return self._told(order, OrderStatus.SUBMITTED, "")
 
     def cancel(self, order_id: str) -> list[OrderUpdate]:
         """Let a cancel leave; what comes of it is delivered."""
-        self._pool.submit(self._cancelled, order_id)
+        self._start(self._cancelled, order_id)
         return []
+
+    def _start(self, call: Callable[..., None], *arguments: object) -> None:
+        """Make a call in a thread; a mistake in it ends trading, it is not swallowed."""
+        self._pool.submit(call, *arguments).add_done_callback(self._look_at)
+
+    def _look_at(self, done: Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self._deliver(error)
 
     def _cancelled(self, order_id: str) -> None:
         """Send a cancel, in a thread of the pool, and deliver what comes of it."""

@@ -8,14 +8,14 @@ with TradingEngine(settings, strategy, options) as trading:
 ```
 
 Before the first event everything is squared: what the journals know, what Schwab says, and what
-nobody can explain, which stops it. Orders leave in threads (`sending`), through the risk gate,
-written to the account's order journal first (`order_desk`).
+nobody can explain, which stops it. While it runs the account is compared again and again: what was
+missed is booked, and after a difference that stays only what closes may leave. Orders leave in
+threads (`sending`), through the risk gate, written to the account's order journal first
+(`order_desk`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from engine.core import Engine
 from engine.desk import Names
-from engine.reconciliation import Baseline, Reconciled, Told, reconcile
+from engine.reconciliation import SAME_TIME_NS, Baseline, Reconciled, Told, reconcile
 from models.decisions import Began
-from models.errors import ConfigError, TradingError
-from models.events import Bar, Heartbeat, OrderUpdate, Quote, Settlement, TradeTick
+from models.errors import ConfigError
+from models.events import OrderUpdate, Restraint, Settlement
 from models.journal import Record
 from schwab_integration.broker import SchwabBroker
 from schwab_integration.limits import order_limiter
+from schwab_integration.live_events import AccountSource, Checked, Deliveries, LiveEvents, Sources
 from schwab_integration.order_desk import DeskTime
 from schwab_integration.parse_accounts import terms_of
 from schwab_integration.sending import SendingBroker
@@ -37,17 +38,19 @@ from schwab_integration.stream_requests import Subscription
 from schwab_integration.streaming import SchwabStream
 from schwab_integration.trader import SchwabTrader
 from utils.clock import to_ns, to_time, wall_clock
-from utils.feed import Feed, conflation_key, plainly
+from utils.feed import conflation_key, plainly
 from utils.transaction_logger import TransactionLogger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from decimal import Decimal
     from pathlib import Path
     from types import TracebackType
 
     from engine.core import Gate
     from models.decisions import Decision
-    from models.events import Event, News
+    from models.events import Event
     from models.order_terms import Mode
     from models.trading import AccountTerms
     from ports.strategy import Strategy
@@ -55,7 +58,13 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 LOOK_BACK = timedelta(days=60)
-"""How far orders and fills are compared with Schwab's."""
+"""How far orders and fills are compared with Schwab's; further for an order that stands longer."""
+
+JUST_NOW = timedelta(minutes=2)
+"""An order that another program entered so long ago says that it still trades."""
+
+RECONCILIATION = "reconciliation"
+"""Source of the restraint while account and journal differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,7 @@ class TradingTerms:
         clock: The market's time.
         retirement: Whether the account is an IRA.
         option_level: 0 to 3.
+        check_every_s: Wall seconds between two comparisons with the account.
     """
 
     account_id: str
@@ -83,6 +93,7 @@ class TradingTerms:
     clock: Clock = wall_clock
     retirement: bool = False
     option_level: int = 3
+    check_every_s: float = 20.0
 
 
 class TradingEngine:
@@ -100,8 +111,10 @@ class TradingEngine:
         self._terms = terms
         self._strategy = strategy
         self._open = ExitStack()
-        self._news: list[News | TradingError] = []
-        self._put: Callable[[News | TradingError], None] = self._news.append
+        self._deliveries = Deliveries()
+        self._baseline = Baseline(0, {})
+        self._state = 0
+        self._doubts: list[str] = []
 
     def __enter__(self) -> Self:
         """Open account, journal and stream.
@@ -128,7 +141,7 @@ class TradingEngine:
                 times=DeskTime(clock=terms.clock),
                 updates=lambda: self._stream.listen(activity=True),
             )
-            broker = SendingBroker(self._schwab, self._deliver, terms.clock)
+            broker = SendingBroker(self._schwab, self._deliveries.put, terms.clock)
             opened.callback(broker.close)
             self.broker = broker
             names = Names(terms.account_id, terms.mode, self._strategy.name, terms.run_id)
@@ -163,10 +176,6 @@ class TradingEngine:
             "`python sys_testing/token_diagnostics.py` lists"
         )
 
-    def _deliver(self, news: News | TradingError) -> None:
-        """Take what a thread of the broker's tells: into the stream of events, once it runs."""
-        self._put(news)
-
     def questions(self) -> dict[str, str]:
         """Return client order id -> what a person has to say about an order that is unknown."""
         return self._schwab.questions()
@@ -189,20 +198,47 @@ class TradingEngine:
         engine.resume(decisions)
         engine.hear(self._schwab.recover())
         began = [each for each in decisions if isinstance(each, Began)]
-        baseline = (
-            Baseline(began[-1].at_ns, began[-1].others) if began and not accept_holdings else None
-        )
-        since = to_time(engine.market.now_ns) - LOOK_BACK
+        baseline = None
+        if began and not accept_holdings:
+            baseline = Baseline(began[-1].at_ns, began[-1].others, began[-1].seen)
+        now = to_time(engine.market.now_ns)
+        if not accept_holdings:
+            self._refuse_company(now)
+        since = self._since(now - LOOK_BACK)
         told = Told(
             self._schwab.orders(since),
             self._schwab.fills(since),
             self._schwab.positions(),
             left=self._schwab.own_orders(),
         )
-        held = {name: each.quantity for name, each in engine.portfolio.holdings.items()}
-        found = reconcile(engine.book, held, told, engine.market.now_ns, baseline)
+        found = reconcile(engine.book, self._held(), told, engine.market.now_ns, baseline)
         engine.hear(found.updates)
+        self._baseline = Baseline(engine.market.now_ns, found.others, found.seen)
         return found
+
+    def _refuse_company(self, now: datetime) -> None:
+        """Refuse to trade beside another program.
+
+        Raises:
+            ConfigError: One has entered an order just now that this journal does not know.
+        """
+        if self._schwab.questions():
+            return  # one of them may be our own: a person is asked about it already
+        orders = self._schwab.entered_by_a_program(now - JUST_NOW)
+        if orders:
+            raise ConfigError(
+                f"the order {orders[-1]} was entered within the last {JUST_NOW.seconds // 60} "
+                "minutes by a program, and this journal does not know it: another program trades "
+                "this account, perhaps on another machine; end it and wait, or, if there is none, "
+                "add --accept-holdings"
+            )
+
+    def _since(self, at: datetime) -> datetime:
+        """Return from when on orders are asked for: that time, or the oldest order that works."""
+        return min([at, *(order.created_at for order in self.engine.book.working())])
+
+    def _held(self) -> dict[str, Decimal]:
+        return {name: each.quantity for name, each in self.engine.portfolio.holdings.items()}
 
     def start(self) -> None:
         """Let the strategy begin."""
@@ -218,51 +254,47 @@ class TradingEngine:
             TradingError: The stream has ended for good.
         """
         wanted = Subscription(symbols=symbols, heartbeats=True)
-        with plainly(lambda: self._events(wanted), key=conflation_key) as events:
+        account = AccountSource(
+            self.broker.listen, self._ask, lambda: self._state, self._terms.check_every_s
+        )
+        sources = Sources(lambda: self._stream.hear(wanted), self._terms.clock, account)
+        heard = LiveEvents(sources, self._deliveries)
+        with plainly(heard.hear, key=conflation_key) as events:
             for event in events:
-                if isinstance(event, TradingError):
+                if isinstance(event, BaseException):
                     raise event
-                self.engine.on(event)
-                yield event
+                for each in self._compared(event) if isinstance(event, Checked) else (event,):
+                    self.engine.on(each)
+                    self._state += isinstance(each, OrderUpdate | Settlement)
+                    yield each
 
-    async def _events(self, wanted: Subscription) -> AsyncIterator[Event | TradingError]:
-        """Yield the market, what the broker hears, and the answers to orders, as they come."""
-        feed: Feed[Event | TradingError] = Feed()
-        loop = asyncio.get_running_loop()
+    def _ask(self) -> Told:
+        """Ask what the account holds, and which orders and fills it has since the run began."""
+        since = self._since(to_time(self._baseline.at_ns)) - 2 * timedelta(
+            microseconds=SAME_TIME_NS // 1000
+        )
+        left = self._schwab.own_orders()
+        orders, fills = self._schwab.orders_and_fills(since)
+        return Told(orders, fills, self._schwab.positions(), left=left)
 
-        def deliver(news: News | TradingError) -> None:
-            with contextlib.suppress(RuntimeError):  # the run is over: the journals have the news
-                loop.call_soon_threadsafe(feed.put, news, None)
+    def _compared(self, checked: Checked) -> Sequence[Event]:
+        """Return what comes of a comparison with the account while the run goes on.
 
-        self._put = deliver
-        for news in self._news:
-            feed.put(news)
-        self._news.clear()
-        tasks = [
-            asyncio.create_task(_pour(self._market(wanted), feed)),
-            asyncio.create_task(_pour(self.broker.listen(), feed)),
-        ]
-        try:
-            async for event in feed:
-                yield event
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _market(self, wanted: Subscription) -> AsyncIterator[Event]:
-        async for event in self._stream.hear(wanted):
-            if isinstance(event, Heartbeat):
-                # A heartbeat carries the server's wall time; the market's is what counts here.
-                yield Heartbeat(time_ns=to_ns(self._terms.clock()))
-            elif isinstance(event, Quote | TradeTick | Bar | OrderUpdate | Settlement):
-                yield event
-
-
-async def _pour(source: AsyncIterator[Event], feed: Feed[Event | TradingError]) -> None:
-    """Put a stream into the feed; its error ends the feed, once what came before it is heard."""
-    try:
-        async for event in source:
-            feed.put(event, conflation_key(event))
-    except TradingError as error:
-        feed.close(error)
+        News that overtook it make it worthless: the next one tells. A difference counts when two
+        of them in a row show it.
+        """
+        engine = self.engine
+        if checked.state != self._state or engine.book.awaited:
+            return ()
+        now_ns = engine.market.now_ns
+        found = reconcile(engine.book, self._held(), checked.told, now_ns, self._baseline)
+        missed = [each for each in found.updates if each.order_id is not None]
+        stays = [each for each in found.differences if each in self._doubts]
+        self._doubts = found.differences
+        stands = engine.restraints.get(RECONCILIATION)
+        if stays and not stands:
+            said = "journal and broker differ in what nobody can explain: " + "; ".join(stays)
+            return (*missed, Restraint(time_ns=now_ns, source=RECONCILIATION, reason=said))
+        if stands and not found.differences:
+            return (*missed, Restraint(time_ns=now_ns, source=RECONCILIATION, reason=""))
+        return missed

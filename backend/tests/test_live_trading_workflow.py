@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 BACKEND = Path(__file__).resolve().parents[1]
 LIMITS = "max_loss: 1000\nno_openings_minutes: 5\n"
 # In and out within the last half hour: sixty times as fast, that is half a minute.
-CONDOR = ("--param", "enter_until=15:40", "--param", "flatten_minutes=15")
-MARKET = ("--clock", "2026-11-20T15:30", "--speed", "60", "--requests-per-minute", "0")
+CONDOR = ("--param", "enter_until=15:50", "--param", "flatten_minutes=6")
+MARKET = ("--clock", "2026-11-20T14:00", "--speed", "60", "--requests-per-minute", "0")
+BEGIN = "2026-11-20T15:30"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,16 @@ class Trader:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def begin(self) -> None:
+        """Let the last half hour begin, however long the preparations took."""
+        status = self.simulator.status
+        httpx2.post(
+            f"{status.schwab}/simulator/clock",
+            json={"now": BEGIN},
+            headers={"X-Simulator-Admin": status.admin_token},
+            trust_env=False,
+        ).raise_for_status()
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
         child = self.start(*arguments)
@@ -111,6 +122,7 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
     assert "has not been signed off" in err
     assert trader.run("--sign-limits", limits)[0] == 0
 
+    trader.begin()
     status, out, err = trader.run(*live, "--i-understand-live-orders")
     assert status == 0, err
     result = json.loads(out)
@@ -154,6 +166,7 @@ def test_a_killed_run_is_taken_up_and_nothing_is_lost_or_doubled(trader: Trader)
     live = ("--mode", "live", "--account", "001", "--limits", limits, "--json", *CONDOR)
     live += ("--i-understand-live-orders",)
 
+    trader.begin()
     first = trader.start(*live)
     try:
         assert first.stderr

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Bench
 
 QUICK = ("--clock", "2026-11-20T15:30", "--speed", "120")
-CONDOR = ("--param", "enter_until=15:40", "--param", "flatten_minutes=15")
+CONDOR = ("--param", "enter_until=15:50", "--param", "flatten_minutes=6")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_paper_account_goes_on_where_it_was_killed(bench: Bench, limits: str) 
 
     done = bench.run(*arguments, *QUICK)
     assert done.status == 2
-    assert "the account mine has traded until 2026-11-20 15:4" in done.err
+    assert "the account mine has traded until 2026-11-20 15:5" in done.err
 
 
 def test_a_backtest_over_the_recorded_goog_session(
