@@ -5,7 +5,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 PACKAGES := models utils ports black_scholes engine strategies pipeline clients schwab_integration \
-	polygon_integration simulator app scripts sys_testing main.py trading_main.py
+	polygon_integration simulator app scripts sys_testing main.py trading_main.py etl_pipeline.py
 MAKEFLAGS += --no-print-directory
 RUN_STAMP := backend/.venv/.installed-run
 DEV_STAMP := backend/.venv/.installed-dev

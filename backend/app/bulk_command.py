@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from app import cli
+from app.executors import interrupts_wait, local_workers, opened_executor
 from app.flat_backfill import Done, Job, store_day
 from app.simulated_market import SimulatorOptions, running_simulator, simulator_status
 from app.wiring import SimulatorSettings
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from app.simulated_market import SimulatorStatus
 
 DEFAULT_SESSIONS = 5
-_WATCH_S = 0.2
 _GOOD = frozenset({State.AVAILABLE, State.HOLIDAY})
 
 
@@ -49,7 +45,7 @@ class Asked:
         end: Last day; None: the last one whose file is due.
         underlyings: Some; none means all.
         lake: Folder or s3:// address; None for that of the settings.
-        executor: local, or dask://HOST:PORT.
+        executor: local, local:N, or dask://HOST:PORT.
         workers: Processes of the local executor; None: one a core, four at most.
         audit: Whether to compare minutes with days instead of fetching.
         quiet: Whether to leave the progress bar away.
@@ -104,7 +100,7 @@ def run_bulk(asked: Asked) -> int:
             lake=str(lake.place.shown),
         )
         jobs = [msgspec.structs.replace(common, day=day) for day in days]
-        pool = stack.enter_context(_executor(asked, len(jobs)))
+        pool = stack.enter_context(opened_executor(asked.executor, _workers(asked, len(jobs))))
         began = time.monotonic()
         done, failed = _all(pool, jobs, quiet=asked.quiet)
     return _told(done, failed, lake, time.monotonic() - began)
@@ -187,62 +183,8 @@ def _job(endpoint: str, bucket: str, origin: str) -> Job:
     return Job("", date.min, (), None, origin, endpoint, bucket)
 
 
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Hold Ctrl-C back while the block runs: workers that it starts never get any.
-
-    A worker inherits what is held back; otherwise one that is still importing would answer Ctrl-C
-    with a trace before its initializer can say that it is not for it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _executor(asked: Asked, jobs: int) -> Iterator[Executor]:
-    if asked.executor == "local":
-        workers = asked.workers or min(os.cpu_count() or 1, 4)
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            min(workers, jobs), context, initializer=end_with_parent, initargs=(os.getpid(),)
-        ) as pool:
-            try:
-                yield pool
-            except BaseException:  # nobody waits for hours of work that nobody wants
-                for child in multiprocessing.active_children():
-                    child.terminate()
-                raise
-        return
-    address = asked.executor.removeprefix("dask://")
-    if address == asked.executor:
-        raise ConfigError(f"--executor {asked.executor}: give local, or dask://HOST:PORT")
-    try:
-        from distributed import Client  # noqa: PLC0415 - an extra, and heavy
-    except ImportError:
-        raise ConfigError("a cluster needs the extra: pip install -e '.[cluster]'") from None
-    try:
-        client = Client(  # type: ignore[no-untyped-call]
-            f"tcp://{address}", timeout="10s"
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"no Dask scheduler answers at {address}: {error}") from None
-    with client:
-        yield client.get_executor(retries=2)  # type: ignore[no-untyped-call]
-
-
-def end_with_parent(parent: int) -> None:
-    """Let a worker end when the command that started it is gone, and leave Ctrl-C to that."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_WATCH_S)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+def _workers(asked: Asked, jobs: int) -> int:
+    return min(asked.workers or local_workers(asked.executor) or 1, jobs)
 
 
 def _all(
@@ -269,7 +211,7 @@ def _all(
         transient=True,
     ) as bar:
         task = bar.add_task("day files", total=len(jobs))
-        with _interrupts_wait():
+        with interrupts_wait():
             running: dict[Future[Done], Job] = {pool.submit(store_day, job): job for job in jobs}
         try:
             for future in as_completed(running):

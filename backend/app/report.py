@@ -149,7 +149,7 @@ class Report:
         console.print(grid)
 
     def _dataset_table(self) -> Table:
-        table = _table("Stored")
+        table = plain_table("Stored")
         table.add_column("ticker", no_wrap=True)
         table.add_column("dataset", no_wrap=True)
         for name in ("days", "rows", "new or\nchanged", "gaps", "flagged", "quaran-\ntined"):
@@ -170,7 +170,7 @@ class Report:
         return table
 
     def _finding_table(self) -> Table:
-        table = _table("Found in new rows")
+        table = plain_table("Found in new rows")
         table.add_column("dataset", no_wrap=True)
         table.add_column("rule", no_wrap=True)
         table.add_column("verdict")
@@ -211,7 +211,8 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _table(title: str) -> Table:
+def plain_table(title: str) -> Table:
+    """Return an empty table in the house's style."""
     return Table(
         title=title,
         title_justify="left",

@@ -25,6 +25,9 @@ DEFAULT_EXPIRATIONS = (0, 45)
 MOST_DAYS_AHEAD = 1500
 """Beyond the farthest expiration that is listed."""
 
+MOST_MINUTES = 1440
+"""A day of them."""
+
 _TICKER = re.compile(r"\$?[A-Z]{1,6}([./][A-Z])?")
 
 
@@ -108,3 +111,15 @@ def expirations(text: str) -> tuple[int, int]:
         message = f"{text!r} is no span of days ahead: give one as 0-45, at most {MOST_DAYS_AHEAD}"
         raise argparse.ArgumentTypeError(message)
     return first, last
+
+
+def minutes(text: str) -> float:
+    """Read a number of minutes, as 2 or 0.5."""
+    try:
+        read = float(text)
+    except ValueError:
+        read = -1.0
+    if not 0 <= read <= MOST_MINUTES:
+        message = f"{text!r} is no number of minutes: give 0 to {MOST_MINUTES}"
+        raise argparse.ArgumentTypeError(message)
+    return read

@@ -144,6 +144,28 @@ class Lake:
         """
         return PartitionWriter(self.place, partition, self._staging)
 
+    def replace(
+        self, file: LakeFile, rows: Frame, *, sort_key: tuple[str, ...], made_from: str
+    ) -> None:
+        """Replace one file by these rows, safe from a power cut when it returns.
+
+        Args:
+            file: Which.
+            rows: All that is to be in it.
+            sort_key: Order of the rows.
+            made_from: As in `clients.lake_writer.MADE_FROM`; rows of a more complete kind stay.
+
+        Raises:
+            StoreError: The place does not take it.
+        """
+        partition = Partition(
+            file.table, file.session, file.source, file.origin, made_from, sort_key
+        )
+        with self.replacing(partition) as writer:
+            writer.add(file.underlying, rows, is_last=True)
+            writer.publish()
+        self.place.secure(file.key)
+
     def files(
         self,
         table: str | None = None,

@@ -71,6 +71,10 @@ class Place(Protocol):
         """Return when what was published survives a power cut."""
         ...
 
+    def secure(self, key: str) -> None:
+        """Return when one published file survives a power cut."""
+        ...
+
 
 class LocalPlace:
     """A folder.
@@ -152,6 +156,19 @@ class LocalPlace:
     def settle(self) -> None:
         """Let the system write what it holds back: once, and not for each of thousands of files."""
         os.sync()
+
+    def secure(self, key: str) -> None:
+        """Let the system write one file and its name."""
+        path = self.folder / key
+        try:
+            for each in (path, path.parent):
+                opened = os.open(each, os.O_RDONLY)
+                try:
+                    os.fsync(opened)
+                finally:
+                    os.close(opened)
+        except OSError as error:
+            raise disk_error(error, self.shown) from None
 
 
 class S3Place:
@@ -248,6 +265,9 @@ class S3Place:
 
     def settle(self) -> None:
         """Do nothing: what S3 has answered for is safe."""
+
+    def secure(self, key: str) -> None:
+        """Do nothing, for the same reason."""
 
 
 class _translated:  # noqa: N801 - used as a function

@@ -112,7 +112,7 @@ class PostgresTransport:
 
     def _upserted(self, table: Table, rows: pl.DataFrame, *, expect_empty: bool) -> int:
         self._make_months(table, rows)
-        with self._transaction() as session:
+        with self.transaction() as session:
             if rows.height <= _FEW:
                 return _inserted_few(session, table, rows)
             if expect_empty and _copied_new(
@@ -133,13 +133,13 @@ class PostgresTransport:
         if any(isinstance(one, OneOf) and not one.values for one in conditions):
             return empty_frame(table, columns)
         query = copy_out(table, conditions, columns, newest)
-        with self._transaction() as session, session.cursor().copy(query) as copy:
+        with self.transaction() as session, session.cursor().copy(query) as copy:
             return frame(b"".join(copy), table, columns)
 
     def health(self) -> Health:
         """Look at the connection, the role and the schema."""
         try:
-            with self._transaction() as session:
+            with self.transaction() as session:
                 return health(session, self.address)
         except StoreError as error:
             return Health("sql", self.address.place, problems=(str(error),))
@@ -149,8 +149,12 @@ class PostgresTransport:
         self._pool.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[_Connection]:
-        """Lend a connection in a transaction, and translate its errors."""
+    def transaction(self) -> Iterator[_Connection]:
+        """Lend a connection in a transaction, and translate its errors.
+
+        Raises:
+            StoreError: The database failed or refused; nothing was written.
+        """
         try:
             self._open()
             with self._pool.connection() as session:
@@ -205,7 +209,7 @@ class PostgresTransport:
         wanted = [month for month in months if (table.name, month) not in self._months]
         if not wanted:
             return
-        with self._transaction() as session:
+        with self.transaction() as session:
             starts = [datetime(month.year, month.month, 1, tzinfo=UTC) for month in wanted]
             session.execute(
                 "select public.ensure_month_partitions(%s, month, month)"

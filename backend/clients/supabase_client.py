@@ -17,6 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr
 
 from clients import embedded_postgres, migrations
 from clients.conditions import conditions
+from clients.ledger import PostgresLedger
 from clients.postgres import PostgresTransport
 from clients.postgres_address import postgres_address
 from clients.postgrest import PostgrestTransport
@@ -24,6 +25,8 @@ from clients.rows import chosen_columns, conformed, table_named
 from clients.transport import Health, Transport
 from models.errors import ConfigError, StoreError
 from models.tables import COVERAGE, Where
+from pipeline.ledger import Ledger
+from utils.clock import Clock
 from utils.settings import Settings, load
 
 __all__ = ["Health", "SupabaseClient", "SupabaseSettings"]
@@ -155,6 +158,24 @@ class SupabaseClient:
         """
         where: Where = {"ticker": ticker, "source": source, "origin": origin}
         return self.read(COVERAGE.name, where)
+
+    def ledger(self, *, code_version: str, clock: Clock | None = None) -> Ledger:
+        """Return the pipeline's ledger in this database.
+
+        Args:
+            code_version: Of this program; stamped on what it claims.
+            clock: Instead of the database's own, which all machines share.
+
+        Raises:
+            ConfigError: The database is reached by REST, which can claim nothing.
+        """
+        if not isinstance(self._transport, PostgresTransport):
+            message = (
+                "the pipeline claims its work by SQL, which SUPABASE_URL and SUPABASE_KEY do not "
+                "give: set SUPABASE_DB_URL to the project's Postgres URL"
+            )
+            raise ConfigError(message)
+        return PostgresLedger(self._transport, code_version=code_version, clock=clock)
 
     def health(self) -> Health:
         """Look at the connection, the rights and the schema; what is wrong stands in the report."""

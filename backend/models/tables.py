@@ -382,6 +382,8 @@ COVERAGE = Table(
         _opt("newest_at", Kind.TIMESTAMP, "newest row, UTC"),
         _opt("asked_at", Kind.TIMESTAMP, "market time of the newest answer in it, UTC"),
         _opt("scope", Kind.TEXT, "part that was asked for, as days to expiration 0-45"),
+        _opt("expected", Kind.BIGINT, "rows the calendar expects; null where it expects no number"),
+        _opt("checks", Kind.JSON, "rule -> times that it was broken, as the pipeline judged"),
         _col("checked_at", Kind.TIMESTAMP, "when it was last compared, wall time"),
         _SOURCE,
         _ORIGIN,
@@ -421,27 +423,54 @@ QUARANTINE = Table(
     ),
 )
 
+_PARTITION = (
+    _col("dataset", Kind.TEXT, "as in coverage"),
+    _col("ticker", Kind.TEXT, "underlying"),
+    _SESSION,
+    _ORIGIN,
+)
+
+STAGES = ("extract", "transform", "enrich", "quality", "load", "covered")
+"""What a partition of the pipeline goes through, in order."""
+
 LEDGER = Table(
     "ledger",
-    "one stage of the pipeline for one dataset, ticker and session",
-    ("dataset", "ticker", "session", "stage"),
+    "the pipeline's work on one dataset, ticker and session",
+    ("dataset", "ticker", "session", "origin"),
     (
-        _col("dataset", Kind.TEXT, "as in coverage"),
-        _col("ticker", Kind.TEXT, "underlying"),
-        _SESSION,
-        _col("stage", Kind.TEXT, "extract, transform, enrich, check or load"),
+        *_PARTITION,
+        _col("stage", Kind.TEXT, "the last one reached: extract, transform, ... covered"),
         _col("status", Kind.TEXT, "waiting, leased, done or failed"),
-        _col("attempts", Kind.INT, "times begun"),
-        _opt("lease_owner", Kind.TEXT, "worker that holds it"),
-        _opt("lease_until", Kind.TIMESTAMP, "when the lease lapses"),
-        _opt("rows_in", Kind.BIGINT, "rows read"),
-        _opt("rows_out", Kind.BIGINT, "rows passed on"),
-        _opt("rows_rejected", Kind.BIGINT, "rows quarantined"),
-        _opt("content_hash", Kind.TEXT, "SHA-256 of the output, hexadecimal"),
+        _col("attempts", Kind.INT, "times begun since it was queued"),
+        _opt("not_before", Kind.TIMESTAMP, "when it may be tried again, the database's time"),
+        _opt("lease_owner", Kind.TEXT, "run and process that hold it"),
+        _opt("lease_until", Kind.TIMESTAMP, "when the lease lapses, the database's time"),
+        _opt("run_id", Kind.TEXT, "run that touched it last"),
         _opt("code_version", Kind.TEXT, "version of this program"),
-        _opt("started_at", Kind.TIMESTAMP, "wall time"),
-        _opt("finished_at", Kind.TIMESTAMP, "wall time"),
-        _opt("error", Kind.TEXT, "one sentence"),
+        _col("queued_at", Kind.TIMESTAMP, "when it was found to be missing"),
+        _opt("started_at", Kind.TIMESTAMP, "when it was claimed last"),
+        _opt("finished_at", Kind.TIMESTAMP, "when that attempt ended"),
+        _opt("error", Kind.TEXT, "what is missing and why, one sentence"),
+    ),
+)
+
+LEDGER_STAGES = Table(
+    "ledger_stages",
+    "what one stage of the pipeline last came to for one dataset, ticker and session",
+    ("dataset", "ticker", "session", "origin", "stage"),
+    (
+        *_PARTITION,
+        _col("stage", Kind.TEXT, "extract, transform, enrich, quality, load or covered"),
+        _col("status", Kind.TEXT, "done or failed"),
+        _opt("source", Kind.TEXT, "who was asked: schwab, polygon, flat_files or synthetic"),
+        _col("rows_in", Kind.BIGINT, "rows that came in"),
+        _col("rows_out", Kind.BIGINT, "rows passed on"),
+        _col("rows_rejected", Kind.BIGINT, "rows quarantined"),
+        _opt("content_hash", Kind.TEXT, "SHA-256 of the rows passed on, hexadecimal"),
+        _col("seconds", Kind.FLOAT, "how long it took"),
+        _col("run_id", Kind.TEXT, "run that it belonged to"),
+        _col("code_version", Kind.TEXT, "version of this program"),
+        _col("finished_at", Kind.TIMESTAMP, "when it ended, wall time"),
     ),
 )
 
@@ -600,6 +629,7 @@ TABLES: Mapping[str, Table] = {
         DOWNLOAD_RUNS,
         QUARANTINE,
         LEDGER,
+        LEDGER_STAGES,
         ORDERS,
         ORDER_EVENTS,
         TRADES,

@@ -51,7 +51,8 @@ class Content:
         if rows.is_empty():
             return self
         snapshots = table.name == OPTION_QUOTES.name
-        groups = rows.partition_by("ts") if snapshots else [rows]
+        whole = rows.select(table.column_names)
+        groups = whole.partition_by("ts") if snapshots else [whole]
         total = sum(int.from_bytes(_digest(table, group)) for group in groups)
         times = [self.newest_at, *rows["ts"].unique()] if "ts" in rows.columns else []
         newest_at = max(filter(None, times), default=None)
@@ -70,8 +71,19 @@ def content_hash(table: Table, rows: Frame) -> str:
     return Content().plus(table, rows).content_hash
 
 
+def partial_hash(table: Table, rows: Frame) -> str:
+    """Return the hash of rows on their way, hexadecimal: of those columns that they have by now.
+
+    Args:
+        table: Where they are to go.
+        rows: Some columns of the table, its key at least, in any order.
+    """
+    known = [name for name in table.column_names if name in rows.columns]
+    return _digest(table, rows.select(known)).hex()
+
+
 def _digest(table: Table, rows: Frame) -> bytes:
-    ordered = rows.select(table.column_names).sort(table.key)
+    ordered = rows.sort(table.key)
     digest = hashlib.sha256(f"{table.name}:{ordered.height}".encode())
     for series in ordered:
         digest.update(f"\x00{series.name}\x00".encode())
@@ -136,12 +148,16 @@ class Mark:
         missing: Rows that the calendar expects and the source did not send.
         asked_at: Market time of the newest answer.
         scope: Which part was asked for, where the dataset has parts.
+        expected: Rows that the calendar expects; None where it expects no number.
+        checks: Rule -> times that it was broken, as JSON; None where the pipeline did not judge.
     """
 
     status: str
     missing: int
     asked_at: datetime
     scope: str | None = None
+    expected: int | None = None
+    checks: str | None = None
 
 
 def covered_content(coverage: Frame, part: Part) -> Content:

@@ -96,7 +96,7 @@ def download(request: Request, desk: Desk, run: Run) -> Generator[Event, None, N
         AuthError: The service refused us.
         StoreError: The database failed.
     """
-    record = RunRecord(desk, run)
+    record = RunRecord(desk.store, desk.wall, run, desk.market)
     record.begin()
     try:
         for event in _events(request, desk):
@@ -218,7 +218,7 @@ def _store_bars(
     reply = desk.market.bars(ticker, group[0].start, group[-1].until(now), interval)
     pieces = [_checked_bars(desk, ticker, slot, reply, now) for slot in group]
     fresh = all(ticker_plan.is_fresh(piece.part) for piece in pieces)
-    yield from load(desk, pieces, fresh=fresh)
+    yield from load(desk.store, desk.wall, pieces, fresh=fresh)
 
 
 def _checked_bars(desk: Desk, ticker: str, slot: Slot, reply: Frame, now: datetime) -> Piece:
@@ -241,11 +241,11 @@ def check_bars(ticker: str, slot: Slot, reply: Frame, now: datetime) -> Checked:
     rules = quality.bar_rules(
         EQUITY_BARS, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
     )
-    rows = _rows_of(slot, reply, slot.until(now))
+    rows = bars_of_slot(slot, reply, slot.until(now))
     return quality.check(EQUITY_BARS, rows, rules, ticker=ticker, expected=slot.expected(now))
 
 
-def _rows_of(slot: Slot, reply: Frame, until: datetime) -> Frame:
+def bars_of_slot(slot: Slot, reply: Frame, until: datetime) -> Frame:
     """Return the bars of a reply that belong to a slot and are finished, oldest first."""
     day = pl.col("ts").dt.convert_time_zone(str(NEW_YORK)).dt.date()
     last = slot.settled.astimezone(NEW_YORK).date()
@@ -273,11 +273,12 @@ def _store_chain(
     )
     checked = quality.check(OPTION_QUOTES, quotes, rules, ticker=ticker)
     checked = replace(checked, accepted=enrich(chain, checked.accepted, dividends))
-    store_contracts(desk, chain)
-    store_rate(desk, chain, session.day)
     part = desk.part(ticker, plan.CHAIN_DATASET, session.day)
+    store_contracts(desk.store, chain.contracts)
+    store_rate(desk.store, chain, part)
     mark = _chain_mark(ticker_plan, session, window, now)
-    yield from load(desk, [Piece(part, checked, mark)], fresh=ticker_plan.is_fresh(part))
+    piece = Piece(part, checked, mark)
+    yield from load(desk.store, desk.wall, [piece], fresh=ticker_plan.is_fresh(part))
 
 
 def _newest_chain(desk: Desk, ticker: str, now: datetime) -> Iterator[ChainSummary]:

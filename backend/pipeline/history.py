@@ -22,6 +22,7 @@ from pipeline.coverage import Mark
 from pipeline.dividends import dividends_after
 from pipeline.events import Fetching, StepDone
 from pipeline.load import Piece, is_snapshot, load, store_contracts
+from pipeline.plan import AFTER_CLOSE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from pipeline.dividends import CashDividend
     from pipeline.events import Event
     from pipeline.load import Desk
-    from ports.market_data import HistoricOptions
+    from ports.market_data import HistoricOptions, MarketData
+    from ports.store import Store
     from utils.market_calendar import Session
 
 MOST_QUOTES: Final = 1_000_000
@@ -39,10 +41,6 @@ MOST_QUOTES: Final = 1_000_000
 
 CONTRACTS_A_STEP: Final = 100
 """Contracts between two advances of the progress."""
-
-_AFTER_CLOSE = timedelta(minutes=15)
-"""How long after its close a session's quotes may be stamped: index options and some funds trade on,
-and the last minute ends after the bell."""
 
 _DIVIDEND_YEARS = timedelta(days=370)
 
@@ -103,9 +101,7 @@ def plan_history(  # noqa: PLR0913 - whose, which, and what is known
         if _is_covered(row, session, window, now):
             continue
         wider = window.spanning(row["scope"].item() if row.height else None)
-        first, last = (session.day + timedelta(days) for days in (wider.first, wider.last))
-        listed = history.contracts(ticker, session.day, first, last)
-        plain = listed.filter(~pl.col("root").str.contains(r"\d"))
+        plain = plain_contracts(history, ticker, session.day, wider)
         found.append(HistoricSession(session, wider, plain))
         room -= found[-1].size
         if room < 0:
@@ -118,10 +114,17 @@ def plan_history(  # noqa: PLR0913 - whose, which, and what is known
     return found
 
 
+def plain_contracts(history: HistoricOptions, ticker: str, day: date, window: plan.Window) -> Frame:
+    """Return what stood on a day in a window, adjusted contracts left out: no model prices them."""
+    first, last = (day + timedelta(days) for days in (window.first, window.last))
+    listed = history.contracts(ticker, day, first, last)
+    return listed.filter(~pl.col("root").str.contains(r"\d"))
+
+
 def _is_covered(row: Frame, session: Session, window: plan.Window, now: datetime) -> bool:
     if row.is_empty() or row["status"].item() in {"empty", "quarantined"}:
         return False
-    settled = session.close + _AFTER_CLOSE
+    settled = session.close + AFTER_CLOSE
     asked_at: datetime | None = row["asked_at"].item()
     if asked_at is None or not window.within(row["scope"].item()):
         return False
@@ -156,7 +159,7 @@ def store_history(
             if number % CONTRACTS_A_STEP == 0:
                 yield StepDone()
         dividends = dividends_after(paid, each.session.day)
-        spot = underlying_minutes(desk, ticker, each.session)
+        spot = underlying_minutes(desk.market, ticker, each.session)
         yield from _store_session(
             desk,
             ticker,
@@ -169,9 +172,9 @@ def store_history(
         yield StepDone()
 
 
-def underlying_minutes(desk: Desk, ticker: str, session: Session) -> Frame:
+def underlying_minutes(market: MarketData, ticker: str, session: Session) -> Frame:
     """Return the underlying's price at the end of each minute: ts, underlying_price."""
-    bars = desk.market.bars(ticker, session.open, session.close + _AFTER_CLOSE, "1m")
+    bars = market.bars(ticker, session.open, session.close + AFTER_CLOSE, "1m")
     return bars.select(
         (pl.col("ts") + pl.duration(minutes=1)).alias("ts"), underlying_price="close"
     ).sort("ts")
@@ -193,13 +196,13 @@ def _store_session(  # noqa: PLR0913 - all that a session consists of
     checked = quality.check(OPTION_QUOTES, rows, rules, ticker=ticker)
     chain = OptionChain(ticker, session.close, 0.0, None, None, rows, each.contracts)
     accepted = enrich_minutes(chain, checked.accepted, dividends)
-    store_contracts(desk, chain)
+    store_contracts(desk.store, each.contracts)
     part = desk.part(ticker, plan.MINUTES_DATASET, session.day)
-    status = "complete" if asked_at >= session.close + _AFTER_CLOSE else "partial"
+    status = "complete" if asked_at >= session.close + AFTER_CLOSE else "partial"
     mark = Mark(status, 0, asked_at, each.window.scope)
-    accepted = _beside_snapshots(desk, accepted, part.where)
+    accepted = beside_snapshots(desk.store, accepted, part.where)
     piece = Piece(part, replace(checked, accepted=accepted), mark)
-    yield from load(desk, [piece], fresh=False)
+    yield from load(desk.store, desk.wall, [piece], fresh=False)
 
 
 def _no_quotes() -> Frame:
@@ -214,7 +217,7 @@ def _rows(desk: Desk, ticker: str, each: HistoricSession, quotes: Frame, spot: F
     terms = each.contracts.select("occ_symbol", "expiration", "strike", "right")
     return (
         quotes.filter(
-            pl.col("ts").is_between(session.open, session.close + _AFTER_CLOSE, closed="right")
+            pl.col("ts").is_between(session.open, session.close + AFTER_CLOSE, closed="right")
         )
         .join(terms, on="occ_symbol")
         .sort("ts", "occ_symbol")
@@ -251,8 +254,8 @@ def enrich_minutes(chain: OptionChain, quotes: Frame, dividends: Sequence[CashDi
     return pl.concat(done, how="diagonal") if done else quotes
 
 
-def _beside_snapshots(desk: Desk, rows: Frame, where: dict[str, Scalar]) -> Frame:
+def beside_snapshots(store: Store, rows: Frame, where: dict[str, Scalar]) -> Frame:
     """Leave out the keys at which a whole snapshot is stored: it tells more."""
     columns = ["ts", "occ_symbol", "open_interest", "volume", "last", "source_implied_volatility"]
-    stored = desk.store.read(OPTION_QUOTES.name, where, columns).filter(is_snapshot())
+    stored = store.read(OPTION_QUOTES.name, where, columns).filter(is_snapshot())
     return rows.join(stored, on=["ts", "occ_symbol"], how="anti", maintain_order="left")

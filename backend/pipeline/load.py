@@ -77,22 +77,25 @@ class Piece:
     mark: Mark
 
 
-def load(desk: Desk, pieces: Sequence[Piece], *, fresh: bool) -> Iterator[Written | Stored]:
+def load(
+    store: Store, wall: Clock, pieces: Sequence[Piece], *, fresh: bool
+) -> Iterator[Written | Stored]:
     """Store checked rows, then mark their parts as covered; nothing is told before that.
 
     Args:
-        desk: Market, store and clocks.
+        store: Where they go.
+        wall: The machine's time.
         pieces: Of one ticker and dataset, oldest first, one at least.
         fresh: Coverage knows nothing of any of them, so that their keys are most likely new.
     """
     table = pieces[0].part.table
     accepted = pl.concat([piece.checked.accepted for piece in pieces])
     rejected = pl.concat([piece.checked.rejected for piece in pieces])
-    changed = desk.store.upsert(table.name, accepted, expect_empty=fresh)
+    changed = store.upsert(table.name, accepted, expect_empty=fresh)
     if not rejected.is_empty():
-        desk.store.upsert(QUARANTINE.name, rejected)
-    contents = _CONTENTS.get(pieces[0].part.dataset, _contents)(desk, pieces)
-    now = desk.wall()
+        store.upsert(QUARANTINE.name, rejected)
+    contents = _CONTENTS.get(pieces[0].part.dataset, _contents)(store, pieces)
+    now = wall()
     whole = [
         (piece, content, _mark(piece, content))
         for piece, content in zip(pieces, contents, strict=True)
@@ -100,7 +103,7 @@ def load(desk: Desk, pieces: Sequence[Piece], *, fresh: bool) -> Iterator[Writte
     coverage = [
         coverage_row(piece.part, content, mark, checked_at=now) for piece, content, mark in whole
     ]
-    desk.store.upsert(COVERAGE.name, pl.concat(coverage))
+    store.upsert(COVERAGE.name, pl.concat(coverage))
     yield Written(pieces[0].part.ticker, pieces[0].part.dataset, changed)
     for piece, content, mark in whole:
         yield Stored(
@@ -115,17 +118,17 @@ def load(desk: Desk, pieces: Sequence[Piece], *, fresh: bool) -> Iterator[Writte
         )
 
 
-def _contents(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
+def _contents(store: Store, pieces: Sequence[Piece]) -> list[Content]:
     """Return what is stored of each piece's part, read back in one go."""
     first, last = pieces[0].part, pieces[-1].part
     days: Range[Scalar] = Range(first.session, last.session + timedelta(days=1))
-    stored = desk.store.read(first.table.name, first.where | {"session": days})
+    stored = store.read(first.table.name, first.where | {"session": days})
     return [
         Content().plus(first.table, stored.filter(session=piece.part.session)) for piece in pieces
     ]
 
 
-def _snapshot_content(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
+def _snapshot_content(store: Store, pieces: Sequence[Piece]) -> list[Content]:
     """Return what is stored of a session's snapshots.
 
     Only those are read that are newer than what coverage vouches for: the new one, and any that a
@@ -133,22 +136,22 @@ def _snapshot_content(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
     """
     (piece,) = pieces
     part = piece.part
-    coverage = desk.store.coverage(part.ticker, source=part.source, origin=part.origin)
+    coverage = store.coverage(part.ticker, source=part.source, origin=part.origin)
     known = covered_content(coverage, part)
     oldest = piece.checked.accepted["ts"].min()
     if not coverage.filter(dataset=plan.MINUTES_DATASET, session=part.session).is_empty():
-        rows = desk.store.read(part.table.name, part.where)
+        rows = store.read(part.table.name, part.where)
         return [Content().plus(part.table, rows.filter(is_snapshot()))]
     if known.newest_at is None or (oldest is not None and oldest <= known.newest_at):  # type: ignore[operator]
-        return [Content().plus(part.table, desk.store.read(part.table.name, part.where))]
+        return [Content().plus(part.table, store.read(part.table.name, part.where))]
     later: Range[Scalar] = Range(known.newest_at + timedelta(microseconds=1), None)
-    return [known.plus(part.table, desk.store.read(part.table.name, part.where | {"ts": later}))]
+    return [known.plus(part.table, store.read(part.table.name, part.where | {"ts": later}))]
 
 
-def _minutes_content(desk: Desk, pieces: Sequence[Piece]) -> list[Content]:
+def _minutes_content(store: Store, pieces: Sequence[Piece]) -> list[Content]:
     """Return what is stored of a session's minute quotes, snapshots apart."""
     (piece,) = pieces
-    stored = desk.store.read(piece.part.table.name, piece.part.where)
+    stored = store.read(piece.part.table.name, piece.part.where)
     return [Content().plus(piece.part.table, stored.filter(~is_snapshot()))]
 
 
@@ -185,35 +188,44 @@ def store_underlyings(desk: Desk, tickers: Sequence[str], now: datetime) -> Fram
     return rows
 
 
-def store_contracts(desk: Desk, chain: OptionChain) -> None:
-    """Store the contracts of a chain; one that is known keeps the day it was first seen."""
-    if chain.contracts.is_empty():
+def store_contracts(store: Store, contracts: Frame) -> None:
+    """Store contracts of one underlying, source and origin; one that is known keeps its first day.
+
+    Args:
+        store: Where they go.
+        contracts: Rows of `OPTION_CONTRACTS`.
+    """
+    if contracts.is_empty():
         return
-    where = {
-        "underlying": chain.underlying,
-        "source": desk.market.source,
-        "origin": desk.market.origin,
+    where: dict[str, Scalar] = {
+        name: contracts[name].item(0) for name in ("underlying", "source", "origin")
     }
-    known = desk.store.read(OPTION_CONTRACTS.name, where, ["occ_symbol", "first_seen"])
+    known = store.read(OPTION_CONTRACTS.name, where, ["occ_symbol", "first_seen"])
     seen = known.select("occ_symbol", _seen="first_seen")
     rows = (
-        chain.contracts.unique("occ_symbol", keep="first", maintain_order=True)
+        contracts.unique("occ_symbol", keep="first", maintain_order=True)
         .join(seen, on="occ_symbol", how="left", maintain_order="left")
         .with_columns(first_seen=pl.min_horizontal("first_seen", "_seen"))
         .drop("_seen")
     )
-    desk.store.upsert(OPTION_CONTRACTS.name, rows)
+    store.upsert(OPTION_CONTRACTS.name, rows)
 
 
-def store_rate(desk: Desk, chain: OptionChain, session: date) -> None:
-    """Store the interest rate that came with a chain, if one did."""
+def store_rate(store: Store, chain: OptionChain, part: Part) -> None:
+    """Store the interest rate that came with a chain, if one did.
+
+    Args:
+        store: Where it goes.
+        chain: Of a snapshot.
+        part: What the chain belongs to.
+    """
     if chain.risk_free_rate is None:
         return
     row = {
-        "session": session,
-        "name": f"{desk.market.source}_chain",
+        "session": part.session,
+        "name": f"{part.source}_chain",
         "rate": chain.risk_free_rate,
-        "source": desk.market.source,
-        "origin": desk.market.origin,
+        "source": part.source,
+        "origin": part.origin,
     }
-    desk.store.upsert(RATES.name, pl.DataFrame([row], schema=frame_schema(RATES)))
+    store.upsert(RATES.name, pl.DataFrame([row], schema=frame_schema(RATES)))

@@ -34,6 +34,10 @@ CHAIN_DATASET = "option_quotes"
 MINUTES_DATASET = "option_quotes_1m"
 """Name that coverage gives to the quotes that end the minutes of a past session."""
 
+AFTER_CLOSE = timedelta(minutes=15)
+"""How long after its close a session's quotes may be stamped: index options and some funds trade on,
+and the last minute ends after the bell."""
+
 _SESSIONS_A_REQUEST = 10  # minute bars: Schwab serves ten days in one reply
 _SLOTS_A_REQUEST = 250
 

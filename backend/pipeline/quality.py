@@ -17,6 +17,7 @@ from models.tables import QUARANTINE, Frame, Table, frame_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 Verdict = Literal["quarantine", "flag"]
 
@@ -92,6 +93,56 @@ def bar_rules(table: Table, *, start: pl.Expr, end: pl.Expr, step: timedelta) ->
         end: End of a row's session, post-market included.
         step: Length of a bar.
     """
+    return [
+        *_price_rules(table),
+        _off_hours(start, end),
+        Rule(
+            "off_grid",
+            (pl.col("ts") - start).dt.total_microseconds() % (step // timedelta(microseconds=1))
+            != 0,
+            "the bar does not start on its interval's grid",
+        ),
+        Rule("no_volume", pl.col("volume") == 0, "nothing was traded in the bar"),
+        Rule("outlier", _spike(), "the price jumps away from its neighbours and comes back"),
+    ]
+
+
+def option_bar_rules(table: Table, *, start: datetime, end: datetime) -> list[Rule]:
+    """Return the rules for bars of option contracts.
+
+    Args:
+        table: `OPTION_BARS`; names the key.
+        start: Open of the session.
+        end: When the last contract stops trading.
+    """
+    return [*_price_rules(table), _off_hours(pl.lit(start), pl.lit(end))]
+
+
+def trade_rules(table: Table) -> list[Rule]:
+    """Return the rules for trades of option contracts, `OPTION_TRADES`."""
+    return [
+        _duplicate(table),
+        Rule(
+            "no_price",
+            pl.col("price").is_null() | pl.col("price").is_nan() | (pl.col("price") <= 0),
+            "the price is missing, zero or negative",
+            "quarantine",
+        ),
+        Rule("no_size", pl.col("size") <= 0, "the size is zero or negative", "quarantine"),
+    ]
+
+
+def _off_hours(start: pl.Expr, end: pl.Expr) -> Rule:
+    return Rule(
+        "off_hours",
+        (pl.col("ts") < start) | (pl.col("ts") >= end),
+        "the bar starts outside the session and its extended hours",
+        "quarantine",
+    )
+
+
+def _price_rules(table: Table) -> list[Rule]:
+    """Return the rules for what every bar says."""
     prices = [pl.col(name) for name in ("open", "high", "low", "close")]
     body_high = pl.max_horizontal("open", "close")
     body_low = pl.min_horizontal("open", "close")
@@ -112,20 +163,6 @@ def bar_rules(table: Table, *, start: pl.Expr, end: pl.Expr, step: timedelta) ->
             "quarantine",
         ),
         Rule("negative_volume", pl.col("volume") < 0, "the volume is negative", "quarantine"),
-        Rule(
-            "off_hours",
-            (pl.col("ts") < start) | (pl.col("ts") >= end),
-            "the bar starts outside the session and its extended hours",
-            "quarantine",
-        ),
-        Rule(
-            "off_grid",
-            (pl.col("ts") - start).dt.total_microseconds() % (step // timedelta(microseconds=1))
-            != 0,
-            "the bar does not start on its interval's grid",
-        ),
-        Rule("no_volume", pl.col("volume") == 0, "nothing was traded in the bar"),
-        Rule("outlier", _spike(), "the price jumps away from its neighbours and comes back"),
     ]
 
 

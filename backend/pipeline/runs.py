@@ -11,7 +11,7 @@ import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
@@ -20,9 +20,10 @@ from models.tables import DOWNLOAD_RUNS, frame_schema
 from pipeline.events import Stored, Written
 
 if TYPE_CHECKING:
-    from pipeline.load import Desk
+    from ports.store import Store
+    from utils.clock import Clock
 
-_PROCESS = re.compile(r"process (\d+) of (.+)")
+_PROCESS = re.compile(r"process (\d+) of (.+)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,32 +39,55 @@ class Run:
     command: str
 
 
+class Stamp(Protocol):
+    """What the rows of a run are stamped with; a market says it of itself."""
+
+    @property
+    def source(self) -> str:
+        """As in `models.tables.SOURCES`."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """As in `models.tables.ORIGINS`."""
+        ...
+
+
 class RunRecord:
     """One row of `download_runs`, written when the run begins and when it ends.
 
     Args:
-        desk: Market, store and clocks.
+        store: Where it stands.
+        wall: The machine's time.
         run: What names it.
+        stamp: Of the rows that it brings.
     """
 
-    def __init__(self, desk: Desk, run: Run) -> None:
-        self._desk = desk
+    def __init__(self, store: Store, wall: Clock, run: Run, stamp: Stamp) -> None:
+        self._store = store
+        self._wall = wall
         self._run = run
-        self._started_at = desk.wall()
+        self._stamp = stamp
+        self._started_at = wall()
         self._rows = 0
         self._partial = False
 
     def begin(self) -> None:
         """Write that the run has begun, and that others have ended whose process is gone."""
         self._end_the_killed()
-        self._write("running", finished=False, error=_process(os.getpid()))
+        self._write("running", finished=False, error=this_process())
 
     def add(self, event: Stored | Written) -> None:
         """Count what was stored."""
         if isinstance(event, Written):
-            self._rows += event.changed
+            self.count(event.changed)
         else:
-            self._partial |= event.status in {"empty", "quarantined"}
+            self.count(0, lacks=event.status in {"empty", "quarantined"})
+
+    def count(self, rows: int, *, lacks: bool = False) -> None:
+        """Count rows that were new or differed, and whether something was not to be had."""
+        self._rows += rows
+        self._partial |= lacks
 
     def finish(self) -> None:
         """Write that the run has ended, with everything it could get."""
@@ -82,43 +106,42 @@ class RunRecord:
 
     def _end_the_killed(self) -> None:
         """Mark runs of this machine that were killed; when that was, nobody knows."""
-        rows = self._desk.store.read(DOWNLOAD_RUNS.name, {"status": "running"})
-        killed = [
-            text
-            for text in rows["error"].drop_nulls().unique()
-            if (found := _PROCESS.fullmatch(text)) and _is_gone(*found.groups())
-        ]
+        rows = self._store.read(DOWNLOAD_RUNS.name, {"status": "running"})
+        killed = [text for text in rows["error"].drop_nulls().unique() if is_gone(text)]
         ended = rows.filter(pl.col("error").is_in(killed)).with_columns(
             status=pl.lit("interrupted"), error=pl.lit("its process was killed")
         )
         if not ended.is_empty():
-            self._desk.store.upsert(DOWNLOAD_RUNS.name, ended)
+            self._store.upsert(DOWNLOAD_RUNS.name, ended)
 
     def _write(self, status: str, *, finished: bool, error: str | None) -> None:
         row = {
             "run_id": self._run.run_id,
             "command": self._run.command,
             "started_at": self._started_at,
-            "finished_at": self._desk.wall() if finished else None,
+            "finished_at": self._wall() if finished else None,
             "status": status,
             "rows": self._rows,
             "error": error,
-            "source": self._desk.market.source,
-            "origin": self._desk.market.origin,
+            "source": self._stamp.source,
+            "origin": self._stamp.origin,
         }
         frame = pl.DataFrame([row], schema=frame_schema(DOWNLOAD_RUNS))
-        self._desk.store.upsert(DOWNLOAD_RUNS.name, frame)
+        self._store.upsert(DOWNLOAD_RUNS.name, frame)
 
 
-def _process(number: int) -> str:
-    return f"process {number} of {socket.gethostname()}"
+def this_process() -> str:
+    """Return what tells this process from others, also to other machines."""
+    return f"process {os.getpid()} of {socket.gethostname()}"
 
 
-def _is_gone(number: str, host: str) -> bool:
-    if host != socket.gethostname():
+def is_gone(text: str) -> bool:
+    """Return whether a text ends with the name of a process of this machine that has ended."""
+    found = _PROCESS.search(text)
+    if found is None or found[2] != socket.gethostname():
         return False
     try:
-        os.kill(int(number), 0)
+        os.kill(int(found[1]), 0)
     except ProcessLookupError:
         return True
     except PermissionError:

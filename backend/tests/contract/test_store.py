@@ -27,11 +27,13 @@ CHOICES = {
     "right": ["C", "P"],
     "mode": ["backtest", "paper", "live"],
     "interval": ["1m", "1d"],
+    "stage": ["extract", "load"],
 }
 STATUSES = {
     "coverage": ["complete", "partial", "empty"],
     "download_runs": ["running", "failed"],
     "ledger": ["waiting", "done"],
+    "ledger_stages": ["done", "failed"],
 }
 TEXTS = [
     "",

@@ -1,0 +1,220 @@
+"""Whom the pipeline asks: settings to sources, in plain values that a worker can open anywhere."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from app.request import Asked
+from app.simulated_market import (
+    SimulatorOptions,
+    SimulatorStatus,
+    polygon_of,
+    running_simulator,
+    signed_in,
+    simulator_status,
+)
+from app.wiring import SimulatorSettings, open_source
+from models.errors import ConfigError
+from pipeline.sources import MarketSource, PartSource
+from polygon_integration.config import PROVIDER as POLYGON
+from polygon_integration.config import PolygonSettings
+from schwab_integration.config import PROVIDER as SCHWAB
+from schwab_integration.config import SchwabSettings
+from simulator.clock import market_clock
+from utils import market_calendar
+from utils.clock import wall_clock
+from utils.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from utils.clock import Clock
+
+SOURCES = (SCHWAB, POLYGON)
+"""Who can be asked, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom to ask.
+
+    Attributes:
+        names: Sources, the best first.
+        origin: Of all their rows.
+        now: Market time when this was written.
+        described: For people.
+        notes: What a person should know of the choice.
+        simulator: The simulator behind all of them; None asks the services of the settings.
+        at: Wall time when it was `now` there.
+    """
+
+    names: tuple[str, ...]
+    origin: str
+    now: datetime
+    described: str
+    notes: tuple[str, ...] = ()
+    simulator: SimulatorStatus | None = None
+    at: datetime | None = None
+
+    def clock(self) -> Clock:
+        """Return the market's clock."""
+        if self.simulator is None or self.at is None:
+            return wall_clock
+        passed = (wall_clock() - self.at) * self.simulator.speed
+        return market_clock(self.now + passed, self.simulator.speed)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person says of the sources.
+
+    Attributes:
+        source: auto, schwab, polygon or simulator.
+        clock: Market time of a simulator of our own; None: the end of the last session's trading.
+        seed: Of its generated world.
+    """
+
+    source: str = "auto"
+    clock: datetime | None = None
+    seed: int | None = None
+
+
+@contextmanager
+def opened_service(choice: Choice) -> Iterator[Service | OwnService]:
+    """Find out whom to ask; a simulator of our own is started when `OwnService.started` is called.
+
+    Raises:
+        ConfigError: The choice or a setting is wrong.
+        AuthError: A service refuses us.
+        ProviderError: A service cannot be reached.
+    """
+    names = configured_sources(choice.source)
+    url = load(SimulatorSettings).simulator_url
+    own = not names and not url
+    if (choice.clock or choice.seed is not None) and not own:
+        raise ConfigError(
+            "--clock and --seed belong to a simulator of our own: add --source simulator"
+        )
+    if names:
+        yield _configured(names)
+    elif url:
+        yield simulated(simulator_status(url), f"simulator at {url}")
+    else:
+        with ExitStack() as stack:
+            yield OwnService(choice, stack)
+
+
+def configured_sources(source: str) -> tuple[str, ...]:
+    """Return which services the settings lead to; none means the simulator.
+
+    Args:
+        source: auto, or the only one to ask.
+    """
+    if source in SOURCES:
+        return (source,)
+    if source == "simulator":
+        return ()
+    schwab = load(SchwabSettings)
+    has_token = schwab.configured and schwab.token_path().exists()
+    has_key = bool(load(PolygonSettings).api_key.get_secret_value())
+    return tuple(name for name, there in ((SCHWAB, has_token), (POLYGON, has_key)) if there)
+
+
+def _configured(names: tuple[str, ...]) -> Service:
+    """Look at each service once: who does not let us in is told now, and origins are not mixed."""
+    origins: dict[str, str] = {}
+    described, now = [], wall_clock()
+    for name in names:
+        with open_source(_asked(name)) as source:
+            origins[name] = source.market.origin
+            described.append(source.described)
+            now = min(now, source.clock())
+    origin = origins[names[0]]
+    kept = tuple(name for name in names if origins[name] == origin)
+    notes = tuple(
+        f"{name} is left out: its rows are {origins[name]}, those of {names[0]} {origin}"
+        for name in names
+        if name not in kept
+    )
+    return Service(kept, origin, now, ", ".join(described), notes)
+
+
+def simulated(status: SimulatorStatus, described: str) -> Service:
+    """Return the service that a running simulator is."""
+    return Service(SOURCES, status.origin, status.now, described, simulator=status, at=wall_clock())
+
+
+class OwnService:
+    """A simulator of our own, started when there is something to ask.
+
+    Args:
+        choice: What a person says of it.
+        stack: Ends it.
+    """
+
+    def __init__(self, choice: Choice, stack: ExitStack) -> None:
+        now = wall_clock()
+        if choice.clock and choice.clock > now:
+            raise ConfigError(f"--clock {choice.clock:%Y-%m-%dT%H:%M} is in the future")
+        self._stack = stack
+        self._options = SimulatorOptions(
+            "generated", choice.clock or last_evening(now), 0.0, choice.seed
+        )
+
+    @property
+    def expected(self) -> Service:
+        """What it will be."""
+        options = self._options
+        note = "no account is configured: the simulator is asked in its place"
+        return Service(
+            SOURCES, options.origin, options.clock, "simulator, generated world", (note,)
+        )
+
+    def started(self) -> Service:
+        """Start it.
+
+        Raises:
+            ConfigError: It does not start.
+        """
+        status = self._stack.enter_context(running_simulator(self._options))
+        return replace(simulated(status, self.expected.described), notes=self.expected.notes)
+
+
+def last_evening(now: datetime) -> datetime:
+    """Return when the newest session that is wholly over, post-market included, ended."""
+    for session in reversed(market_calendar.sessions_back(now, 2)):
+        _, end = market_calendar.extended_hours(session)
+        if end <= now:
+            return end
+    raise ConfigError("the calendar has no session that is over")
+
+
+@contextmanager
+def opened_sources(service: Service) -> Iterator[tuple[PartSource, ...]]:
+    """Open the sources of a service, as each worker does.
+
+    Raises:
+        AuthError: One refuses us.
+        ProviderError: One cannot be reached.
+    """
+    clock = service.clock()
+    with ExitStack() as stack:
+        opened: list[PartSource] = []
+        for name in service.names:
+            if service.simulator is None:
+                source = stack.enter_context(open_source(_asked(name)))
+                opened.append(MarketSource(source.market, source.history, source.clock))
+            elif name == SCHWAB:
+                market = stack.enter_context(signed_in(service.simulator))
+                opened.append(MarketSource(market, None, clock))
+            else:
+                polygon = stack.enter_context(polygon_of(service.simulator))
+                opened.append(MarketSource(polygon, polygon.history, clock))
+        yield tuple(opened)
+
+
+def _asked(name: str) -> Asked:
+    return Asked((), 1, None, None, "1m", None, name, None, None)

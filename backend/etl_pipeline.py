@@ -1,0 +1,73 @@
+"""Keep market data complete: find what is missing, get it, check it, price it, store it, say so."""
+
+import argparse
+import shlex
+import sys
+
+from app import cli, request
+
+_EPILOG = f"""\
+Without arguments: two tickers (QQQ, SPY), the last ten sessions that are over, from Schwab and
+Polygon where they are configured, else from the simulator; into the database and the lake. What is
+whole is left alone, a killed run is continued, and two runs share the work.
+
+datasets: equity_bars_1m, equity_bars_1d, option_quotes (the chain as it stands), option_quotes_1m
+(the quotes that end the minutes of each session), option_bars_1m, option_trades. Of each session's
+options those that expire the same day are taken; --expirations 0-7 asks for more.
+
+The ledger needs SQL: SUPABASE_DB_URL, or the embedded PostgreSQL where nothing is set.
+
+{cli.EXIT_STATUS}
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    made = cli.Parser(
+        prog="etl_pipeline.py",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("--tickers", default="QQQ,SPY", help="comma separated (default: QQQ,SPY)")
+    add("--start", type=request.day, help="first day (default: ten sessions back)")
+    add("--end", type=request.day, help="last day (default: the last session that is over)")
+    add("--datasets", help="comma separated (default: all but option_bars_1m and option_trades)")
+    add(
+        "--expirations",
+        type=request.expirations,
+        default=(0, 0),
+        metavar="FIRST-LAST",
+        help="of the options of each session, in days ahead (default: 0-0)",
+    )
+    add("--source", choices=("auto", "schwab", "polygon", "simulator"), default="auto")
+    add("--executor", default="local", help="local (default), local:N or dask://HOST:PORT")
+    add("--lake", help="folder, or s3://bucket/prefix (default: LAKE, or ours)")
+    add("--retry-failed", action="store_true", help="try dead letters once more")
+    add("--no-crosscheck", action="store_true", help="do not compare sources")
+    add(
+        "--patience",
+        type=request.minutes,
+        default=2.0,
+        metavar="MINUTES",
+        help="how long a service may be away before the run ends without it (default: 2)",
+    )
+    add("--json", action="store_true", help="one JSON object instead of tables")
+    add("--clock", type=request.moment, help="the simulator's market time (New York)")
+    add("--seed", type=int, help="of the simulator's generated world")
+    return made
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run the pipeline that the arguments name; return the exit status."""
+    from app import etl_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
+
+    return etl_command.run_pipeline(
+        etl_command.asked_of(arguments, shlex.join(["etl_pipeline.py", *sys.argv[1:]])),
+        as_json=arguments.json,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(parser(), command))

@@ -1,0 +1,254 @@
+"""The pure stages of a partition: transform, enrich, judge. What was sent goes in, rows come out.
+
+Every function depends on its arguments alone, so that the same answer of a source gives the same
+rows on whatever machine and whenever it is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from models.options import OptionChain
+from models.tables import frame_schema
+from pipeline import plan, quality
+from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES, TRADES, dataset
+from pipeline.download import bars_of_slot
+from pipeline.history import enrich_minutes
+from pipeline.plan import AFTER_CLOSE
+from utils import market_calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import date, datetime
+
+    from models.tables import Frame
+    from pipeline.datasets import Dataset
+    from pipeline.dividends import CashDividend
+    from pipeline.partition import Partition
+    from pipeline.quality import Checked
+
+LONE_GAPS: Final = 0.05
+"""Share of the regular minutes that one source may lack before another is asked, or it is asked again.
+
+A thinly traded share has minutes without a trade; where two sources lack the same ones, that is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What a source sent of one partition.
+
+    Attributes:
+        source: As in `models.tables.SOURCES`.
+        made_from: As `clients.lake_writer.MADE_FROM`.
+        asked_at: Market time.
+        rows: Columns of the dataset's table, as they came; perhaps of other sessions too.
+        contracts: Of options: rows of `OPTION_CONTRACTS`.
+        spot: Of options of the past: ts and underlying_price at the end of each minute.
+        dividends: Of options: those to come.
+        chain: Of a snapshot: what else came with it.
+    """
+
+    source: str
+    made_from: str
+    asked_at: datetime
+    rows: Frame
+    contracts: Frame | None = None
+    spot: Frame | None = None
+    dividends: tuple[CashDividend, ...] = ()
+    chain: OptionChain | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Rows after the quality stage, and what they lack.
+
+    Attributes:
+        checked: Accepted and rejected rows, findings.
+        expected: Rows that the calendar expects; None where it expects no number.
+        missing: Regular minutes that no accepted row is of, in order, UTC.
+        lack: Why the partition is not whole; None where it is.
+    """
+
+    checked: Checked
+    expected: int | None = None
+    missing: tuple[datetime, ...] = field(default=())
+    lack: str | None = None
+
+
+def checks_of(findings: Sequence[quality.Finding]) -> str:
+    """Return rule -> count, as coverage keeps it: JSON, by rule."""
+    found = {each.rule: each.count for each in findings}
+    return json.dumps(dict(sorted(found.items())), separators=(",", ":"))
+
+
+def slot_of(what: Dataset, session: date) -> plan.Slot:
+    """Return the slot of a bars dataset's session."""
+    interval = what.name.rpartition("_")[2]
+    return plan.slots([market_calendar.session(session)], interval)[0]
+
+
+def transform(partition: Partition, sent: Extracted) -> Frame:
+    """Return the rows of a partition alone, in the columns and the order of its table."""
+    what = dataset(partition.dataset)
+    return _TRANSFORMS[what.kind](partition, sent)
+
+
+def _bars(partition: Partition, sent: Extracted) -> Frame:
+    slot = slot_of(dataset(partition.dataset), partition.session)
+    return bars_of_slot(slot, sent.rows, slot.until(sent.asked_at))
+
+
+def _chain(partition: Partition, sent: Extracted) -> Frame:
+    return sent.rows.with_columns(session=pl.lit(partition.session)).sort("occ_symbol")
+
+
+def _minute_quotes(partition: Partition, sent: Extracted) -> Frame:
+    session = market_calendar.session(partition.session)
+    last = session.close + AFTER_CLOSE
+    inside = pl.col("ts").is_between(session.open, last, closed="right")
+    rows = _with_terms(sent, sent.rows.filter(inside)).sort("ts", "occ_symbol")
+    return rows.join_asof(_spot(sent), on="ts", strategy="backward")
+
+
+def _option_minutes(partition: Partition, sent: Extracted) -> Frame:
+    return sent.rows.filter(pl.col("session") == partition.session).sort("ts", "occ_symbol")
+
+
+def _trades(partition: Partition, sent: Extracted) -> Frame:
+    return sent.rows.filter(pl.col("session") == partition.session).sort("occ_symbol", "ts")
+
+
+def _with_terms(sent: Extracted, rows: Frame) -> Frame:
+    if sent.contracts is None:
+        return rows
+    terms = ["occ_symbol", "expiration", "strike", "right"]
+    return rows.join(sent.contracts.select(terms), on="occ_symbol")
+
+
+def _spot(sent: Extracted) -> Frame:
+    if sent.spot is not None:
+        return sent.spot
+    kinds = {"ts": pl.Datetime("us", "UTC"), "underlying_price": pl.Float64()}
+    return pl.DataFrame(schema=kinds)
+
+
+_TRANSFORMS: Final[dict[str, Callable[[Partition, Extracted], Frame]]] = {
+    BARS: _bars,
+    DAILY: _bars,
+    CHAIN: _chain,
+    MINUTE_QUOTES: _minute_quotes,
+    OPTION_MINUTES: _option_minutes,
+    TRADES: _trades,
+}
+
+
+def enrich(partition: Partition, sent: Extracted, rows: Frame) -> Frame:
+    """Return rows with what is computed from them: volatilities and greeks of options."""
+    kind = dataset(partition.dataset).kind
+    if rows.is_empty() or kind not in {CHAIN, MINUTE_QUOTES, OPTION_MINUTES}:
+        return rows
+    contracts = sent.contracts if sent.contracts is not None else pl.DataFrame()
+    if kind == CHAIN and sent.chain is not None:
+        from pipeline.enrich import enrich as enrich_chain  # noqa: PLC0415 - numba: 0.6 s
+
+        return enrich_chain(sent.chain, rows, sent.dividends)
+    if kind == MINUTE_QUOTES:
+        close = market_calendar.session(partition.session).close
+        chain = OptionChain(partition.ticker, close, 0.0, None, None, rows, contracts)
+        return enrich_minutes(chain, rows, sent.dividends)
+    from pipeline.enrich_bars import enrich_bars  # noqa: PLC0415 - as above
+
+    return enrich_bars(rows, contracts, _spot(sent), sent.dividends)
+
+
+def judge(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
+    """Return rows judged by their dataset's rules, and what they lack."""
+    kind = dataset(partition.dataset).kind
+    if kind in {BARS, DAILY}:
+        return _judged_bars(partition, sent, rows)
+    rules = _option_rules(partition, sent)
+    checked = quality.check(dataset(partition.dataset).table, rows, rules, ticker=partition.ticker)
+    if checked.accepted.is_empty():
+        return Judged(checked, lack=_nothing(partition, sent, checked))
+    if kind != MINUTE_QUOTES:
+        return Judged(checked)
+    return _with_minutes(partition, checked)
+
+
+def _judged_bars(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
+    what = dataset(partition.dataset)
+    slot = slot_of(what, partition.session)
+    rules = quality.bar_rules(
+        what.table, start=pl.lit(slot.start), end=pl.lit(slot.end), step=slot.step
+    )
+    expected = slot.expected(slot.until(sent.asked_at))
+    checked = quality.check(what.table, rows, rules, ticker=partition.ticker, expected=expected)
+    if checked.accepted.is_empty():
+        return Judged(checked, expected.len(), lack=_nothing(partition, sent, checked))
+    missing = expected.filter(~expected.is_in(checked.accepted["ts"].implode()))
+    return _judged_gaps(checked, expected.len(), missing)
+
+
+def _with_minutes(partition: Partition, checked: Checked) -> Judged:
+    """Look for minutes in which not one contract was quoted."""
+    starts = market_calendar.minutes(market_calendar.session(partition.session))
+    ends = pl.Series("ts", starts.astype("datetime64[us]")).dt.replace_time_zone("UTC")
+    ends = (ends + timedelta(minutes=1)).alias("ts")
+    missing = ends.filter(~ends.is_in(checked.accepted["ts"].unique().implode()))
+    if missing.len():
+        reason = "no contract was quoted in a regular minute"
+        gap = quality.Finding("gap", "gap", missing.len(), reason)
+        checked = replace(checked, findings=(*checked.findings, gap))
+    return _judged_gaps(checked, None, missing, of=ends.len())
+
+
+def _judged_gaps(
+    checked: Checked, expected: int | None, missing: pl.Series, of: int | None = None
+) -> Judged:
+    whole = of or expected or 0
+    lack = None
+    if missing.len() > LONE_GAPS * whole:
+        times = missing.dt.convert_time_zone(str(market_calendar.NEW_YORK)).dt.strftime("%H:%M")
+        lack = f"{missing.len()} of {whole} regular minutes are missing, the first at {times[0]}"
+    return Judged(checked, expected, tuple(missing.to_list()), lack)
+
+
+def _nothing(partition: Partition, sent: Extracted, checked: Checked) -> str:
+    """Return why no row of a partition is left."""
+    if not checked.rejected.is_empty():
+        worst = checked.findings[0]
+        return f"all {checked.rejected.height:,} rows were kept out: {worst.reason}"
+    if sent.rows.is_empty():
+        return "the answer has no row"
+    days = "another day"
+    if "ts" in sent.rows.columns:
+        days = str(sent.rows["ts"].max())[:10]
+    return f"the answer's {sent.rows.height:,} rows are of {days}, not of {partition.session}"
+
+
+def _option_rules(partition: Partition, sent: Extracted) -> Sequence[quality.Rule]:
+    what = dataset(partition.dataset)
+    session = market_calendar.session(partition.session)
+    if what.kind == OPTION_MINUTES:
+        return quality.option_bar_rules(
+            what.table, start=session.open, end=session.close + AFTER_CLOSE
+        )
+    if what.kind == TRADES:
+        return quality.trade_rules(what.table)
+    is_open = what.kind == CHAIN and session.open <= sent.asked_at < session.close
+    rate = (sent.chain.risk_free_rate if sent.chain else None) or 0.0
+    return quality.chain_rules(what.table, open_session=is_open, rate=rate)
+
+
+def conformed(what: Dataset, rows: Frame) -> Frame:
+    """Return rows with all columns of their table, in order and type; what is not there is null."""
+    schema = frame_schema(what.table)
+    return rows.select(
+        pl.col(name).cast(kind) if name in rows.columns else pl.lit(None, kind).alias(name)
+        for name, kind in schema.items()
+    )

@@ -1,0 +1,269 @@
+"""What a worker does with the partitions that it is given: ask, transform, enrich, judge, load, cover.
+
+Sources are asked in order until one gives the whole partition. Where another one has it too and
+costs one request, it is asked as well, and what differs is a finding. The data is written first, the
+row of coverage that vouches for it last; a worker that is killed between leaves rows that the next
+one writes again, the same.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import polars as pl
+
+from models.errors import DataError, StoreError, TradingError
+from models.tables import frame_schema
+from pipeline import stages
+from pipeline.attempt import Attempt, Watch, candidate, with_natural_gaps
+from pipeline.coverage import Mark, Part
+from pipeline.crosscheck import difference
+from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, dataset
+from pipeline.events import Stored, Written
+from pipeline.history import beside_snapshots
+from pipeline.load import Piece, is_snapshot, load, store_contracts, store_rate
+from pipeline.outcome import COMPLETE, NEVER, NOTHING, PARTIAL, Outcome, failed, retry_of, sentence
+from pipeline.partition import COVERED, LOAD, Partition
+from utils import market_calendar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from models.tables import Frame
+    from pipeline.attempt import Candidate
+    from pipeline.datasets import Dataset
+    from pipeline.plan import Window
+    from pipeline.sources import PartSource
+    from ports.store import Store
+    from utils.clock import Clock
+
+
+class LakeDoor(Protocol):
+    """Where the lake takes partitions."""
+
+    def publish(self, what: Dataset, part: Part, rows: Frame, *, made_from: str) -> None:
+        """Replace a partition's file by these rows.
+
+        Raises:
+            StoreError: The place does not take it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a worker works with.
+
+    Attributes:
+        store: The database.
+        lake: Where all rows go.
+        sources: Whom to ask, the best first.
+        origin: Of their rows.
+        wall: The machine's time.
+    """
+
+    store: Store
+    lake: LakeDoor
+    sources: tuple[PartSource, ...]
+    origin: str
+    wall: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is asked for.
+
+    Attributes:
+        partitions: Of one dataset and ticker, oldest first, one at least.
+        window: Expirations, in days ahead of each session.
+        crosscheck: Whether to compare sources where that costs one request.
+    """
+
+    partitions: tuple[Partition, ...]
+    window: Window
+    crosscheck: bool = True
+
+    @property
+    def what(self) -> Dataset:
+        """The dataset."""
+        return dataset(self.partitions[0].dataset)
+
+    @property
+    def ticker(self) -> str:
+        """The underlying."""
+        return self.partitions[0].ticker
+
+
+def run(order: Order, bench: Bench) -> list[Outcome]:
+    """Bring partitions into store and lake, as far as the sources have them.
+
+    A failure of a source or of the store is an outcome and no error.
+    """
+    attempts = {each.session: Attempt(each) for each in order.partitions}
+    try:
+        for source in bench.sources:
+            _ask(source, attempts, order, bench)
+    except StoreError as error:
+        return [failed(each, error) for each in order.partitions]
+    if order.crosscheck and order.what.kind in {BARS, DAILY}:
+        for source in bench.sources:
+            _compare(source, attempts, order)
+    return [_loaded(attempt, order, bench) for attempt in attempts.values()]
+
+
+def _ask(source: PartSource, attempts: Mapping[date, Attempt], order: Order, bench: Bench) -> None:
+    """Ask one source for what is not whole yet."""
+    able = []
+    for day, attempt in attempts.items():
+        if attempt.is_whole:
+            continue
+        if why := source.lacks(order.what, day):
+            attempt.miss(source.name, why, NEVER)
+        else:
+            able.append(day)
+    if not able:
+        return
+    began = time.monotonic()
+    try:
+        sent = source.extract(order.what, order.ticker, able, order.window)
+    except StoreError:  # ours, not the source's
+        raise
+    except TradingError as error:
+        for day in able:
+            attempts[day].miss(source.name, sentence(error), retry_of(error))
+        return
+    seconds = (time.monotonic() - began) / len(able)
+    for day in able:
+        attempt = attempts[day]
+        try:
+            found = candidate(
+                attempt.partition, source, sent[day], seconds=seconds, wall=bench.wall
+            )
+        except DataError as error:
+            attempt.miss(source.name, sentence(error), retry_of(error))
+            continue
+        attempt.take(with_natural_gaps(found, attempt.partition, source, order.window))
+
+
+def _compare(source: PartSource, attempts: Mapping[date, Attempt], order: Order) -> None:
+    """Ask another source for what is whole, and note where it disagrees.
+
+    One that does not answer, or that lacks rows itself, proves nothing against what is stored.
+    """
+    days = [
+        day
+        for day, attempt in attempts.items()
+        if attempt.best is not None
+        and attempt.best.judged.checked.accepted.height
+        and attempt.best.name != source.name
+        and source.name not in attempt.lacks
+        and source.lacks(order.what, day) is None
+    ]
+    if not days:
+        return
+    try:
+        sent = source.extract(order.what, order.ticker, days, order.window)
+        for day in days:
+            attempt = attempts[day]
+            others = stages.transform(attempt.partition, sent[day])
+            if attempt.best is not None:
+                rows = attempt.best.judged.checked.accepted
+                attempt.differences += difference(rows, others, source.name)
+    except (TradingError, pl.exceptions.PolarsError):
+        return
+
+
+def _loaded(attempt: Attempt, order: Order, bench: Bench) -> Outcome:
+    """Store the best that came, mark it as covered, and say what is missing."""
+    best = attempt.best
+    if best is None or best.judged.checked.accepted.is_empty():
+        rows = best.stages if best else ()
+        rejected = best.judged.checked.rejected.height if best else 0
+        return Outcome(
+            attempt.partition,
+            NOTHING,
+            quarantined=rejected,
+            stages=rows,
+            reason=attempt.reason,
+            retry=attempt.retry,
+        )
+    try:
+        return _stored(attempt, best, order, bench)
+    except StoreError as error:
+        return failed(attempt.partition, error)
+
+
+def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Outcome:
+    partition, what = attempt.partition, order.what
+    watch = Watch(partition, best.name, bench.wall)
+    began = time.monotonic()
+    part = Part(
+        what.table,
+        partition.ticker,
+        partition.dataset,
+        partition.session,
+        best.sent.source,
+        bench.origin,
+    )
+    store_contracts(bench.store, _contracts(best))
+    if best.sent.chain is not None:
+        store_rate(bench.store, best.sent.chain, part)
+    findings = (*best.judged.checked.findings, *attempt.differences)
+    checked = best.judged.checked
+    if what.kind == MINUTE_QUOTES:
+        accepted = beside_snapshots(bench.store, checked.accepted, part.where)
+        checked = type(checked)(accepted, checked.rejected, checked.findings)
+    _publish(bench, what, part, checked.accepted, best)
+    mark = Mark(
+        _status(part, what, best),
+        len(best.judged.missing),
+        best.sent.asked_at,
+        order.window.scope if what.has_scope else None,
+        best.judged.expected,
+        stages.checks_of(findings),
+    )
+    written = list(load(bench.store, bench.wall, [Piece(part, checked, mark)], fresh=False))
+    changed = sum(each.changed for each in written if isinstance(each, Written))
+    (stored,) = (each for each in written if isinstance(each, Stored))
+    watch.add(LOAD, checked.accepted.height, checked.accepted, time.monotonic() - began)
+    watch.add(COVERED, stored.rows, checked.accepted, 0.0)
+    lack = best.judged.lack
+    return Outcome(
+        partition,
+        PARTIAL if lack else COMPLETE,
+        source=best.name,
+        rows=stored.rows,
+        changed=changed,
+        missing=mark.missing,
+        quarantined=checked.rejected.height,
+        findings=findings,
+        stages=(*best.stages, *watch.rows),
+        reason=attempt.reason if lack else None,
+        retry=attempt.retry,
+    )
+
+
+def _status(part: Part, what: Dataset, best: Candidate) -> str:
+    """Return what coverage says: a chain of an open session is never the last one."""
+    is_open = (
+        what.kind == CHAIN and best.sent.asked_at < market_calendar.session(part.session).close
+    )
+    return PARTIAL if best.judged.lack or is_open else COMPLETE
+
+
+def _contracts(best: Candidate) -> Frame:
+    return pl.DataFrame() if best.sent.contracts is None else best.sent.contracts
+
+
+def _publish(bench: Bench, what: Dataset, part: Part, rows: Frame, best: Candidate) -> None:
+    """Replace the partition's file in the lake; of snapshots it has all that were stored."""
+    whole = stages.conformed(what, rows)
+    if what.kind == CHAIN:
+        stored = bench.store.read(what.table.name, part.where).filter(is_snapshot())
+        schema = list(frame_schema(what.table))
+        older = stored.join(whole.select("ts").unique(), on="ts", how="anti").select(schema)
+        whole = pl.concat([older, whole])
+    bench.lake.publish(what, part, whole, made_from=best.sent.made_from)
