@@ -416,7 +416,9 @@ class Engine:
         name, fills = news
         for fill in fills:
             self.portfolio.book(fill)
-        told = msgspec.structs.replace(update, client_order_id=name, fills=fills)
+        told = update
+        if update.client_order_id != name or fills != update.fills:
+            told = msgspec.structs.replace(update, client_order_id=name, fills=fills)
         self._record(Heard(event=self.number, at_ns=self.market.now_ns, update=told))
         if self._to_cancel or self._afterwards or fills:
             self._follow(name)

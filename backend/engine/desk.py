@@ -170,7 +170,7 @@ class EngineDesk:
             legs=tuple(
                 leg
                 if leg.position_effect is not PositionEffect.AUTOMATIC
-                else leg.model_copy(update={"position_effect": effect})
+                else leg.changed(position_effect=effect)
                 for leg in legs
             ),
             order_type=_priced(len(legs), limit_price),

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.order_terms import OrderType, TrailBasis, TrailUnit
@@ -72,6 +73,7 @@ class Match(NamedTuple):
     prices: tuple[Decimal, ...]
 
 
+@lru_cache(maxsize=65_536)
 def exact(price: float) -> Decimal:
     """Return a price of the market as an exact one, to the hundredth of a cent."""
     return Decimal(repr(price)).quantize(_TEN_THOUSANDTH)

@@ -52,7 +52,9 @@ class OrderBook:
         if update.order_id is not None:
             self._owners[update.order_id] = name
         after = apply(state, update)
-        fills = tuple(each for each in update.fills if each.execution_id not in state.fills)
+        fills = update.fills
+        if state.fills:
+            fills = tuple(each for each in fills if each.execution_id not in state.fills)
         changed = after.order is not state.order or bool(fills)
         self.states[name] = after
         if after.order.status.terminal:

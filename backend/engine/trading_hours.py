@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import date, time, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.options import OptionContract
@@ -25,12 +26,13 @@ from utils.market_calendar import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 GOOD_TILL_DAYS = 180
 """Days that a good-till-cancel order stands: Schwab's captured orders show about six months."""
 
 SECOND_NS = 1_000_000_000
+_HOUR_NS = 3_600 * SECOND_NS
 
 
 class Window(NamedTuple):
@@ -49,7 +51,13 @@ class Window(NamedTuple):
 
 def day_of(time_ns: int) -> date:
     """Return the day in New York of a time."""
-    return to_time(time_ns).astimezone(NEW_YORK).date()
+    return _day_of_hour(time_ns // _HOUR_NS)
+
+
+@lru_cache(maxsize=4_096)
+def _day_of_hour(hour: int) -> date:
+    """Return the day in New York of an hour since 1970: a day begins with a whole hour of UTC."""
+    return to_time(hour * _HOUR_NS).astimezone(NEW_YORK).date()
 
 
 def day_end_ns(day: date) -> int:
@@ -128,12 +136,8 @@ class OrderHours:
 
         An order on an option ends with the contract's trading.
         """
-        day = {
-            TimeInForce.GOOD_TILL_CANCEL: lambda: window.day + timedelta(days=GOOD_TILL_DAYS),
-            TimeInForce.END_OF_WEEK: lambda: window.day + timedelta(days=4 - window.day.weekday()),
-            TimeInForce.END_OF_MONTH: lambda: _month_end(window.day, 0),
-            TimeInForce.NEXT_END_OF_MONTH: lambda: _month_end(window.day, 1),
-        }.get(term, lambda: window.day)()
+        last_day = _LAST_DAY.get(term)
+        day = window.day if last_day is None else last_day(window.day)
         if day <= window.day:
             ends = window.close_ns
         else:
@@ -152,3 +156,12 @@ class OrderHours:
 def _month_end(day: date, months: int) -> date:
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, monthrange(year, month + 1)[1])
+
+
+_LAST_DAY: dict[TimeInForce, Callable[[date], date]] = {
+    TimeInForce.GOOD_TILL_CANCEL: lambda day: day + timedelta(days=GOOD_TILL_DAYS),
+    TimeInForce.END_OF_WEEK: lambda day: day + timedelta(days=4 - day.weekday()),
+    TimeInForce.END_OF_MONTH: lambda day: _month_end(day, 0),
+    TimeInForce.NEXT_END_OF_MONTH: lambda day: _month_end(day, 1),
+}
+"""The last day of orders that stand longer than theirs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,16 @@ class Model(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    def changed(self, **values: Any) -> Self:
+        """Return a copy with other values, which are not checked: a quick `model_copy`."""
+        copy = object.__new__(type(self))
+        put = object.__setattr__
+        put(copy, "__dict__", self.__dict__ | values)
+        put(copy, "__pydantic_fields_set__", self.__pydantic_fields_set__ | values.keys())
+        put(copy, "__pydantic_extra__", None)
+        put(copy, "__pydantic_private__", None)
+        return copy
+
 
 def _no_binary_fraction(value: object) -> object:
     """Refuse floats: 0.1 + 0.2 is no amount of money."""
@@ -39,14 +49,25 @@ def _no_binary_fraction(value: object) -> object:
     return value
 
 
+# The bounds stand before the validator: behind it pydantic checks them in Python, not in its core.
 Money = Annotated[
-    Decimal, BeforeValidator(_no_binary_fraction), Field(max_digits=18, decimal_places=6)
+    Decimal, Field(max_digits=18, decimal_places=6), BeforeValidator(_no_binary_fraction)
 ]
 """An exact amount, at most 12 digits before and 6 after the point, as `numeric(18,6)` stores it.
 
 Floats are refused, not rounded: whoever reads one from a wire converts it by `Decimal(str(x))`, or
 parses the wire's text with Decimals in the first place.
 """
+
+Positive = Annotated[
+    Decimal, Field(gt=0, max_digits=18, decimal_places=6), BeforeValidator(_no_binary_fraction)
+]
+"""An amount above 0."""
+
+NotNegative = Annotated[
+    Decimal, Field(ge=0, max_digits=18, decimal_places=6), BeforeValidator(_no_binary_fraction)
+]
+"""An amount of 0 or more."""
 
 Time = Annotated[AwareDatetime, AfterValidator(lambda time: time.astimezone(UTC))]
 """An aware time, turned to UTC so that equal values are written equally; a naive one is refused."""

@@ -36,6 +36,8 @@ Trigger.model_rebuild()
 
 def orders_of(ticket: OrderTicket) -> tuple[Order, ...]:
     """Return all orders of a ticket, in the order in which they are written."""
+    if type(ticket) is Order:  # nearly all are: an isinstance of pydantic's costs more
+        return (ticket,)
     if isinstance(ticket, OneCancelsOther):
         return ticket.orders
     if isinstance(ticket, Trigger):

@@ -6,7 +6,13 @@ The values are the words that journals and tables hold; each broker's adapter ma
 from enum import StrEnum
 
 
-class Mode(StrEnum):
+class _Term(StrEnum):
+    """A word; as the key of a mapping as quick as plain text, which equals it."""
+
+    __hash__ = str.__hash__
+
+
+class Mode(_Term):
     """How a program trades; rows of different modes never mix."""
 
     BACKTEST = "backtest"
@@ -15,21 +21,21 @@ class Mode(StrEnum):
     LIVE = "live"
 
 
-class AssetType(StrEnum):
+class AssetType(_Term):
     """What a leg trades."""
 
     EQUITY = "EQUITY"
     OPTION = "OPTION"
 
 
-class Side(StrEnum):
+class Side(_Term):
     """Direction of a leg."""
 
     BUY = "BUY"
     SELL = "SELL"
 
 
-class PositionEffect(StrEnum):
+class PositionEffect(_Term):
     """Whether a leg opens a position or closes one; AUTOMATIC leaves it to the broker."""
 
     OPENING = "OPENING"
@@ -37,7 +43,7 @@ class PositionEffect(StrEnum):
     AUTOMATIC = "AUTOMATIC"
 
 
-class OrderType(StrEnum):
+class OrderType(_Term):
     """How an order is priced. The NET types are for several legs traded as one."""
 
     MARKET = "MARKET"
@@ -53,7 +59,7 @@ class OrderType(StrEnum):
     NET_ZERO = "NET_ZERO"
 
 
-class TrailUnit(StrEnum):
+class TrailUnit(_Term):
     """What the distance of a trailing stop is counted in: USD, percent or ticks."""
 
     VALUE = "VALUE"
@@ -61,7 +67,7 @@ class TrailUnit(StrEnum):
     TICK = "TICK"
 
 
-class TrailBasis(StrEnum):
+class TrailBasis(_Term):
     """Which price a trailing stop follows."""
 
     LAST = "LAST"
@@ -70,7 +76,7 @@ class TrailBasis(StrEnum):
     MARK = "MARK"
 
 
-class TimeInForce(StrEnum):
+class TimeInForce(_Term):
     """How long an order stands."""
 
     DAY = "DAY"
@@ -82,7 +88,7 @@ class TimeInForce(StrEnum):
     NEXT_END_OF_MONTH = "NEXT_END_OF_MONTH"
 
 
-class TradingHours(StrEnum):
+class TradingHours(_Term):
     """In which part of the day an order may trade; EXTENDED is all of them."""
 
     REGULAR = "REGULAR"
@@ -91,7 +97,7 @@ class TradingHours(StrEnum):
     EXTENDED = "EXTENDED"
 
 
-class OrderStatus(StrEnum):
+class OrderStatus(_Term):
     """State of an order.
 
     UNKNOWN means that the broker's answer was lost: it may stand there or not, until it is looked
@@ -113,10 +119,8 @@ class OrderStatus(StrEnum):
     REJECTED = "REJECTED"
     EXPIRED = "EXPIRED"
 
-    @property
-    def terminal(self) -> bool:
-        """Whether nothing more can happen to the order."""
-        return self in _TERMINAL
+    terminal: bool
+    """Whether nothing more can happen to the order."""
 
 
 _TERMINAL = frozenset(
@@ -129,16 +133,18 @@ _TERMINAL = frozenset(
         OrderStatus.EXPIRED,
     }
 )
+for _status in OrderStatus:
+    _status.terminal = _status in _TERMINAL  # looked at for each piece of news
 
 
-class AccountKind(StrEnum):
+class AccountKind(_Term):
     """Whether an account may borrow."""
 
     CASH = "CASH"
     MARGIN = "MARGIN"
 
 
-class SignalAction(StrEnum):
+class SignalAction(_Term):
     """What a strategy wants."""
 
     OPEN = "open"

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from models.base import Model, Money, Time
+from models.base import Model, Money, NotNegative, Positive, Time
 from models.errors import BadSymbol
 from models.options import OptionContract
 from models.order_terms import (
@@ -88,9 +88,6 @@ Symbol = Annotated[
 AccountId = Annotated[Text, AfterValidator(_no_account_number)]
 """Hash of an account, never its number."""
 
-Positive = Annotated[Money, Field(gt=0)]
-NotNegative = Annotated[Money, Field(ge=0)]
-
 _ZERO = Decimal(0)
 
 
@@ -165,6 +162,16 @@ _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _NET = frozenset({OrderType.NET_DEBIT, OrderType.NET_CREDIT, OrderType.NET_ZERO})
 
 
+def _limit_fits(order_type: OrderType, limit_price: Decimal | None) -> bool:
+    if order_type is OrderType.NET_ZERO:
+        return not limit_price
+    if order_type is OrderType.NET_CREDIT:
+        return limit_price is not None and limit_price < 0
+    if order_type in _LIMITED or order_type is OrderType.NET_DEBIT:
+        return limit_price is not None and limit_price > 0
+    return limit_price is None
+
+
 def _check_prices(
     order_type: OrderType, limit_price: Decimal | None, stop_price: Decimal | None, legs: int
 ) -> None:
@@ -178,12 +185,7 @@ def _check_prices(
             f"{order_type} does not fit {legs} leg(s): several legs trade as NET_DEBIT, "
             "NET_CREDIT, NET_ZERO or MARKET, one leg as any other type"
         )
-    fits = {
-        OrderType.NET_DEBIT: limit_price is not None and limit_price > 0,
-        OrderType.NET_CREDIT: limit_price is not None and limit_price < 0,
-        OrderType.NET_ZERO: limit_price is None or limit_price == 0,
-    } | dict.fromkeys(_LIMITED, limit_price is not None and limit_price > 0)
-    if not fits.get(order_type, limit_price is None):
+    if not _limit_fits(order_type, limit_price):
         raise ValueError(
             f"limit_price does not fit {order_type}: above 0 for limit orders and NET_DEBIT, "
             "below 0 for NET_CREDIT, none or 0 for NET_ZERO, none for the others"

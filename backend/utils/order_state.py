@@ -14,7 +14,7 @@ themselves. `apply` joins what is told so that the same updates end in the same 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ from models.events import Fill, OrderUpdate
 from models.order_terms import OrderStatus
 from models.trading import Order
 
+_ZERO = Decimal(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _RANK = {
@@ -67,31 +68,36 @@ def apply(state: OrderState, update: OrderUpdate) -> OrderState:
 
     An update of another order changes nothing: the caller finds the order by its id.
     """
-    order = state.order
-    fills = {**{fill.execution_id: fill for fill in update.fills}, **state.fills}
-    filled = min(order.quantity, max(order.filled_quantity, _told(order, update)))
-    said = max(
-        (state.said, state.said_ns, state.reason),
-        (_plain(update.status), update.time_ns, update.reason),
-        key=_key,
-    )
-    heard = _EPOCH + timedelta(microseconds=update.time_ns // 1000)
-    changed = {
-        "order_id": order.order_id or update.order_id,
-        "status": _status(said[0], filled, order.quantity),
-        "filled_quantity": filled,
-        "updated_at": max(order.updated_at, heard),
-    }
-    if any(getattr(order, name) != value for name, value in changed.items()):
-        order = order.model_copy(update=changed)
-    return replace(state, order=order, said=said[0], said_ns=said[1], reason=said[2], fills=fills)
+    order, fills = state.order, state.fills
+    if update.fills:
+        fills = {**{fill.execution_id: fill for fill in update.fills}, **fills}
+    filled = order.filled_quantity
+    if (told := _told(order, update)) > filled:
+        filled = min(order.quantity, told)
+    said = state.said, state.said_ns, state.reason
+    new = _plain(update.status), update.time_ns, update.reason
+    if _key(new) > _key(said):
+        said = new
+    order_id = order.order_id or update.order_id
+    status = _status(said[0], filled, order.quantity)
+    heard = max(order.updated_at, _EPOCH + timedelta(microseconds=update.time_ns // 1000))
+    if (order_id, status, filled, heard) != (
+        order.order_id,
+        order.status,
+        order.filled_quantity,
+        order.updated_at,
+    ):
+        order = order.changed(
+            order_id=order_id, status=status, filled_quantity=filled, updated_at=heard
+        )
+    return OrderState(order, said[0], said[1], fills, said[2])
 
 
 def _told(order: Order, update: OrderUpdate) -> Decimal:
     """Return the filled quantity that an update tells."""
     if update.status is OrderStatus.FILLED:
         return order.quantity
-    return update.filled_quantity or Decimal(0)
+    return update.filled_quantity or _ZERO
 
 
 def _plain(status: OrderStatus) -> OrderStatus:
