@@ -17,7 +17,7 @@ run: $(RUN_STAMP) ## download five sessions of QQQ and its chain, price it, stor
 	@cd backend && $(BIN)/python main.py --ticker QQQ --days 5
 
 test: $(DEV_STAMP) ## the whole test suite
-	@cd backend && $(BIN)/python -m pytest tests -n auto --dist loadfile -q
+	@cd backend && $(BIN)/python -m pytest tests -n auto --dist loadfile --no-loadscope-reorder -q
 
 check: $(DEV_STAMP) ## style, types, import floors
 	@cd backend && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy $(PACKAGES) \

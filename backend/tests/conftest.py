@@ -39,7 +39,23 @@ settings.register_profile("prove", print_blob=True)
 settings.load_profile("prove" if os.environ.get("PROVE") else "gate")
 
 ROOT_VARIABLE = "OPTIONS_TEST_ROOT"
+LONG_FIRST = {"integration", "third_party", "house", "test_live_trading_workflow.py"}
+"""Folders and files whose tests run whole programs."""
 SETTINGS_OF_OTHERS = ("SUPABASE_", "SCHWAB_", "POLYGON_", "PG")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return two workers more than processors: half of the suite's time is waiting for programs."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return len(os.sched_getaffinity(0)) + 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what takes long, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: LONG_FIRST.isdisjoint(item.path.parts))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,6 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = f"{root}/tmp"
     os.environ[ROOT_VARIABLE] = root
     os.environ["OPTIONS_HOME"] = f"{root}/home"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the programs compile once, not each time
     os.environ["OPTIONS_ENV_FILE"] = f"{root}/none.env"
 
 

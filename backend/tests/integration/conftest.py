@@ -55,11 +55,10 @@ class Bench:
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        own = {name: text for name, text in os.environ.items() if name not in HIDDEN}
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=BACKEND,
-            env=own | {"SUPABASE_DB_URL": self.dsn} | self.environment | environment,
+            env=os.environ | {"SUPABASE_DB_URL": self.dsn} | self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,10 +97,6 @@ class Bench:
             row = connection.execute(f"select count(*) from {table}").fetchone()
         assert row
         return int(row[0])
-
-
-HIDDEN = {"PYTHONDONTWRITEBYTECODE"}
-"""Children compile once and not each time."""
 
 
 @pytest.fixture

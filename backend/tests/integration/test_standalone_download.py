@@ -28,13 +28,11 @@ Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
 
 def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    hidden = {"PYTHONDONTWRITEBYTECODE"}
-    own = {name: text for name, text in os.environ.items() if name not in hidden}
     nowhere = {"SUPABASE_DB_URL": "postgresql://postgres@127.0.0.1:9/postgres"}
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=folder,
-        env=own | nowhere | environment,
+        env=os.environ | nowhere | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

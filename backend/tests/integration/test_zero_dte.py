@@ -37,11 +37,10 @@ Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
 
 def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    own = {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=folder,
-        env=own | environment,
+        env=os.environ | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
