@@ -15,7 +15,7 @@ import msgspec
 
 from engine.fees import FeeSchedule
 from engine.intake import check, refuse, to_order, to_paper
-from engine.ledger import book, contract_of, expire, settled_cash, underlying_of
+from engine.ledger import book, contract_of, exercise, expire, settled_cash, underlying_of
 from engine.matching import (
     Match,
     MatchRules,
@@ -50,7 +50,7 @@ from models.order_terms import (
     Side,
     TimeInForce,
 )
-from models.symbols import OCC_LENGTH
+from models.symbols import INDICES, OCC_LENGTH
 from models.trading import Balances, OrderPreview, Position, Trade
 from utils.clock import to_time
 
@@ -278,12 +278,42 @@ class PaperAccount:
         return self._told()
 
     def settle_option(self, symbol: str, price: Decimal, now_ns: int) -> list[OrderUpdate]:
-        """Settle an option at an official price, instead of the newest quote's.
+        """Settle an expired option at an official price, instead of the newest quote's.
 
-        For early assignment and official settlement values; orders on it expire.
+        Orders on it expire.
         """
         self._advance(now_ns)
         self._settle(symbol, price)
+        return self._told()
+
+    def exercise(
+        self, symbol: str, quantity: int, now_ns: int, price: Decimal | None = None
+    ) -> list[OrderUpdate]:
+        """Exercise contracts before they expire, or have written ones assigned.
+
+        Args:
+            symbol: OCC symbol.
+            quantity: Contracts; others stay as they are.
+            now_ns: When.
+            price: Of the underlying, USD, by which contracts on an index are paid; the newest
+                quote's unless given.
+
+        Raises:
+            OrderRejected: Fewer are held, they can be exercised at expiration alone, or the price
+                of an index is not known.
+        """
+        self._advance(now_ns)
+        contract, holding = contract_of(symbol), self.state.holdings.get(symbol)
+        held = 0 if holding is None else abs(holding.quantity)
+        if not 0 < quantity <= held:
+            raise refuse(f"{quantity} of {symbol} cannot be exercised: {held} are held")
+        if contract.exercise_style == "E":
+            raise refuse(f"{symbol} is exercised at its expiration alone")
+        if price is None:
+            price = mark(self.state, contract.underlying)
+        if price is None and contract.underlying in INDICES:
+            raise refuse(f"the price of {contract.underlying} is not known")
+        exercise(self.state, symbol, quantity, price or _ZERO, self._settles_ns())
         return self._told()
 
     # What can be asked.

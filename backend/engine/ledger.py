@@ -150,24 +150,67 @@ def expire(state: AccountState, symbol: str, price: Decimal, settles_ns: int) ->
     Returns:
         What was booked; None where nothing is held.
     """
-    holding = state.holdings.pop(symbol, None)
+    holding = state.holdings.get(symbol)
     if holding is None:
         return None
-    contract, held = contract_of(symbol), holding.quantity
-    call = contract.right == "C"
-    inner = price - contract.strike if call else contract.strike - price
-    cash, shares, outcome = _ZERO, 0, "worthless"
-    if inner >= EXERCISE_FROM and contract.underlying in INDICES:
-        outcome, cash = "cash", inner * held * holding.multiplier
-    elif inner >= EXERCISE_FROM:
-        outcome = "exercised" if held > 0 else "assigned"
-        shares = (held if call else -held) * holding.multiplier
+    if _inner(contract_of(symbol), price) >= EXERCISE_FROM:
+        return exercise(state, symbol, abs(holding.quantity), price, settles_ns)
+    held = holding.quantity
+    cost = _take_out(state, symbol, abs(held))
+    state.realized[symbol] = state.realized.get(symbol, _ZERO) - cost
+    return _ended(state, Expired(symbol, held, "worthless", price, _ZERO, 0, state.now_ns))
+
+
+def exercise(
+    state: AccountState, symbol: str, quantity: int, price: Decimal, settles_ns: int
+) -> Expired:
+    """Exercise contracts that are held, or have those that are written assigned, whatever the price.
+
+    Args:
+        state: Changes in place.
+        symbol: OCC symbol; something of it must be held.
+        quantity: Contracts, from 1 to what is held.
+        price: Of the underlying, USD: what contracts on an index are paid by.
+        settles_ns: When the cash settles.
+    """
+    holding, contract = state.holdings[symbol], contract_of(symbol)
+    call, multiplier = contract.right == "C", holding.multiplier
+    count = quantity if holding.quantity > 0 else -quantity
+    cost = _take_out(state, symbol, quantity)
+    if contract.underlying in INDICES:
+        cash = _inner(contract, price) * count * multiplier
+        state.realized[symbol] = state.realized.get(symbol, _ZERO) + cash - cost
+        done = Expired(symbol, count, "cash", price, cash, 0, state.now_ns)
+    else:
+        shares = (count if call else -count) * multiplier
         cash = -shares * contract.strike
-        change(state, contract.underlying, shares, holding.cost - cash, 1)
-    if shares == 0:
-        state.realized[symbol] = state.realized.get(symbol, _ZERO) + cash - holding.cost
+        change(state, contract.underlying, shares, cost - cash, 1)
+        outcome = "exercised" if count > 0 else "assigned"
+        done = Expired(symbol, count, outcome, price, cash, shares, state.now_ns)
     if cash:
         pay(state, cash, settles_ns)
-    done = Expired(symbol, held, outcome, price, cash, shares, state.now_ns)
+    return _ended(state, done)
+
+
+def _inner(contract: OptionContract, price: Decimal) -> Decimal:
+    """Return what a contract is in the money, USD a share; negative out of it."""
+    return price - contract.strike if contract.right == "C" else contract.strike - price
+
+
+def _take_out(state: AccountState, symbol: str, quantity: int) -> Decimal:
+    """Take contracts out of a holding, and return their share of its cost."""
+    holding = state.holdings[symbol]
+    held = abs(holding.quantity)
+    if quantity == held:
+        del state.holdings[symbol]
+        return holding.cost
+    cost = _share(holding.cost, quantity, held)
+    holding.quantity -= quantity if holding.quantity > 0 else -quantity
+    holding.cost -= cost
+    holding.updated_ns = state.now_ns
+    return cost
+
+
+def _ended(state: AccountState, done: Expired) -> Expired:
     state.expired.append(done)
     return done

@@ -1,84 +1,63 @@
-"""Fills to positions: lots first in, first out, their cost, what was realised. Pure.
+"""Fills to positions: lots, their cost, what was realised and from which lots. Pure.
 
-Every execution is booked once, by its id. Money is exact: a lot keeps its price and its fees, and
-what is realised is the difference to the cent of a millionth.
+Every execution is booked once, by its id. Money is exact, so that at any time what was paid and
+received, what is held at its cost, and what was realised agree to the cent.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from models.options import OptionContract
+from models.options import Greeks, OptionContract
 from models.order_terms import Side
 from models.symbols import OCC_LENGTH
+from utils.tax_lots import ClosedLot, Holding, Lot, LotMethod, add, take
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from models.events import Fill, Settlement
+
+__all__ = ["ClosedLot", "Holding", "Lot", "LotMethod", "PortfolioTracker"]
 
 _ZERO = Decimal(0)
 _ONE = Decimal(1)
 _HUNDRED = Decimal(100)
 
 
-@dataclass(slots=True)
-class Lot:
-    """Units that were bought, or sold short, in one fill.
-
-    Attributes:
-        quantity: Units left; sold short negative.
-        price: USD a share.
-        fees: USD of fees on the units left.
-        opened_ns: Time of the fill.
-        execution_id: Of the fill.
-    """
-
-    quantity: Decimal
-    price: Decimal
-    fees: Decimal
-    opened_ns: int
-    execution_id: str
-
-
-@dataclass(slots=True)
-class Holding:
-    """One instrument.
-
-    Attributes:
-        symbol: OCC symbol or ticker.
-        multiplier: Shares a unit.
-        quantity: Units, short negative.
-        lots: What it consists of, oldest first.
-        realized_pnl: USD realised so far, fees of closed units taken off.
-        fees: USD of all fees paid so far.
-    """
-
-    symbol: str
-    multiplier: Decimal
-    quantity: Decimal = _ZERO
-    lots: deque[Lot] = field(default_factory=deque)
-    realized_pnl: Decimal = _ZERO
-    fees: Decimal = _ZERO
-
-    @property
-    def average_price(self) -> Decimal:
-        """USD a share of what is held; 0 of nothing."""
-        if not self.quantity:
-            return _ZERO
-        return sum((lot.quantity * lot.price for lot in self.lots), _ZERO) / self.quantity
-
-
 class PortfolioTracker:
-    """What an account holds and has earned, from its fills alone."""
+    """What an account holds and has earned, from its fills alone.
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    ```python
+    tracker = PortfolioTracker()
+    tracker.book(fill)
+    tracker.quantity("QQQ"), tracker.realized_pnl, tracker.unrealized_pnl({"QQQ": Decimal(600)})
+    ```
+
+    Attributes:
+        holdings: By symbol, those that are flat again too.
+        cash_flow: USD received less USD paid, fees taken off.
+        closed: Every closing, lot by lot, in order.
+    """
+
+    def __init__(
+        self,
+        method: LotMethod = LotMethod.FIFO,
+        named: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Begin with nothing.
+
+        Args:
+            method: Which lots a closing takes first.
+            named: Specific lots: execution, or settlement, that closes -> executions that opened
+                what it closes, in order. What is not named goes by the method.
+        """
         self.holdings: dict[str, Holding] = {}
         self.cash_flow = _ZERO
+        self.closed: list[ClosedLot] = []
+        self._method = method
+        self._named = named or {}
         self._booked: set[str] = set()
 
     def book(self, fill: Fill, multiplier: Decimal | None = None) -> bool:
@@ -96,7 +75,7 @@ class PortfolioTracker:
         signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
         self.cash_flow -= signed * fill.price * holding.multiplier + fill.fees
         holding.fees += fill.fees
-        _add(holding, Lot(signed, fill.price, fill.fees, fill.time_ns, fill.execution_id))
+        self._add(holding, Lot(signed, fill.price, fill.fees, fill.time_ns, fill.execution_id))
         return True
 
     def settle(self, settlement: Settlement) -> bool:
@@ -105,33 +84,38 @@ class PortfolioTracker:
         What expires worthless or is paid in cash is realised. Shares that are delivered carry the
         option's price in their own: at the strike plus what a call cost or brought, less that of a
         put, so that nothing is realised before they are sold (IRS publication 550, "Exercising
-        options").
+        options"); they are held from that day on.
         """
         holding = self.holdings.get(settlement.symbol)
         if settlement.settlement_id in self._booked or holding is None or not holding.quantity:
             return False
         self._booked.add(settlement.settlement_id)
+        units = min(abs(settlement.quantity), abs(holding.quantity))
+        signed = units if holding.quantity > 0 else -units
         if not settlement.shares:
             price = settlement.cash / holding.multiplier
-            self.cash_flow += holding.quantity * settlement.cash
+            self.cash_flow += signed * settlement.cash
             at = settlement.time_ns, settlement.settlement_id
-            _add(holding, Lot(-holding.quantity, price, _ZERO, *at))
+            self._add(holding, Lot(-signed, price, _ZERO, *at))
             return True
-        self._deliver(holding, settlement)
+        self._deliver(holding, units, settlement)
         return True
 
-    def _deliver(self, holding: Holding, settlement: Settlement) -> None:
+    def _deliver(self, holding: Holding, units: Decimal, settlement: Settlement) -> None:
         contract = OptionContract.from_occ(holding.symbol)
         shares = self._holding(contract.underlying, _ONE)
         way = 1 if contract.right == "C" else -1
-        while holding.lots:
-            lot = holding.lots.popleft()
-            units = lot.quantity * holding.multiplier * way
-            self.cash_flow -= units * contract.strike
+        name = settlement.settlement_id
+        for lot in take(holding, units, self._method, self._named.get(name, ())):
+            count = lot.quantity * holding.multiplier * way
+            self.cash_flow -= count * contract.strike
             price = contract.strike + way * lot.price
-            name = f"{settlement.settlement_id}-{lot.execution_id}"
-            _add(shares, Lot(units, price, lot.fees, settlement.time_ns, name))
-        holding.quantity = _ZERO
+            own = f"{name}-{lot.execution_id}"
+            self._add(shares, Lot(count, price, lot.fees, settlement.time_ns, own))
+
+    def _add(self, holding: Holding, lot: Lot) -> None:
+        named = self._named.get(lot.execution_id, ()) if self._named else ()
+        self.closed += add(holding, lot, self._method, named)
 
     def _holding(self, symbol: str, multiplier: Decimal) -> Holding:
         holding = self.holdings.get(symbol)
@@ -149,6 +133,11 @@ class PortfolioTracker:
         """USD realised so far, fees of closed units taken off."""
         return sum((each.realized_pnl for each in self.holdings.values()), _ZERO)
 
+    @property
+    def cost(self) -> Decimal:
+        """USD that all that is held has cost, fees added: cash flow + cost = what was realised."""
+        return sum((each.cost for each in self.holdings.values()), _ZERO)
+
     def unrealized_pnl(self, marks: Mapping[str, Decimal]) -> Decimal:
         """Return USD gained on what is held, fees of its opening not counted.
 
@@ -163,23 +152,19 @@ class PortfolioTracker:
                     total += lot.quantity * (mark - lot.price) * holding.multiplier
         return total
 
+    def net_greeks(self, greeks: Mapping[str, Greeks]) -> Greeks:
+        """Return the greeks of all that is held together, in shares and USD.
 
-def _add(holding: Holding, lot: Lot) -> None:
-    """Add units to a holding: they close the oldest lots of the other side first."""
-    holding.quantity += lot.quantity
-    while lot.quantity and holding.lots and holding.lots[0].quantity * lot.quantity < 0:
-        oldest = holding.lots[0]
-        closed = min(abs(lot.quantity), abs(oldest.quantity))
-        part = closed if oldest.quantity > 0 else -closed
-        oldest_fees = oldest.fees * closed / abs(oldest.quantity)
-        own_fees = lot.fees * closed / abs(lot.quantity)
-        gained = part * (lot.price - oldest.price) * holding.multiplier
-        holding.realized_pnl += gained - oldest_fees - own_fees
-        oldest.quantity -= part
-        oldest.fees -= oldest_fees
-        lot.fees -= own_fees
-        lot.quantity += part
-        if not oldest.quantity:
-            holding.lots.popleft()
-    if lot.quantity:
-        holding.lots.append(lot)
+        Args:
+            greeks: Of one share of each option that is held, by OCC symbol; one that is missing
+                counts as nothing. Shares have a delta of 1 each.
+        """
+        total = dict.fromkeys(Greeks.model_fields, 0.0)
+        for symbol, holding in self.holdings.items():
+            units = float(holding.quantity * holding.multiplier)
+            if len(symbol) != OCC_LENGTH:
+                total["delta"] += units
+            elif symbol in greeks:
+                for name in total:
+                    total[name] += units * float(getattr(greeks[symbol], name))
+        return Greeks(**total)

@@ -123,11 +123,17 @@ def test_every_row_tells_its_source_and_rows_stand_in_order() -> None:
         for value in vars(fees).values()
         if isinstance(value, tuple) and value and isinstance(value[0], fees.Rate)
     ]
-    assert len(tables) == 8
+    assert tables == list(fees.TABLES.values())
     for rows in tables:
-        assert all(row.source for row in rows)
+        assert all(row.source and row.sure in fees.Sure for row in rows)
         assert [row.since for row in rows] == sorted(row.since for row in rows)
-    assert all(row.source for row in fees.INDEX_FEES)
+    assert all(row.source and row.sure in fees.Sure for row in fees.INDEX_FEES)
+
+
+def test_options_on_indices_owe_neither_section_31_nor_the_activity_fee() -> None:
+    terms = FillTerms("index_option", "NDXP", Side.SELL, Decimal(100), Decimal(90), Decimal(100))
+    got = FeeSchedule().fees(terms, JANUARY)
+    assert got == FeeParts(commission=Decimal(65), orf=Decimal(1), index=Decimal(45))
 
 
 @pytest.mark.parametrize("count", range(1, 181))
