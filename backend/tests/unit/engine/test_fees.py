@@ -13,6 +13,7 @@ import pytest
 from engine import fees
 from engine.fees import FeeParts, FeeSchedule, FillTerms, NoFees, product_of
 from models.order_terms import Side
+from utils.paths import backend_folder
 
 CAPTURED = Path(__file__).parents[2] / "data" / "schwab_captured"
 JANUARY = date(2025, 1, 16)
@@ -171,3 +172,14 @@ def test_nothing_is_charged_without_fees() -> None:
 )
 def test_the_product_follows_from_the_symbol(symbol: str, product: str) -> None:
     assert product_of(symbol) == product
+
+
+def test_the_page_shows_each_row_of_the_table() -> None:
+    page = (backend_folder().parent / "docs" / "books.md").read_text(encoding="utf-8")
+    for name, rows in fees.TABLES.items():
+        for row in rows:
+            cells = f"| {row.amount}{f', at most {row.cap}' if row.cap else ''}"
+            found = [line for line in page.splitlines() if line.startswith(f"| {name} |")]
+            assert any(cells in line and f"| {row.sure} | {row.source} |" in line for line in found)
+    for index in fees.INDEX_FEES:
+        assert f"| {index.amount} | {index.sure} | {index.source} |" in page
