@@ -192,7 +192,7 @@ def chain_quality(
             SmilePoint(
                 smile.years,
                 float(fit.vol(0.0)),
-                _skew(fit),
+                skew_25_delta(fit),
                 (float(-slopes[0]), float(slopes[1])),
                 float(np.sqrt(np.mean(gap**2))) if gap.size else 0.0,
                 int(gap.size),
@@ -214,7 +214,7 @@ def _without_stale(gap: FloatArray) -> FloatArray:
     return gap[np.abs(gap) <= 10.0 * np.median(np.abs(gap)) + 0.002] if gap.size else gap
 
 
-def _skew(fit: WingedSvi) -> float:
+def skew_25_delta(fit: WingedSvi) -> float:
     """Return vol of the 25-delta put less that of the 25-delta call, by the fitted smile."""
     width = float(np.sqrt(fit.total_variance(0.0)))
     k = np.linspace(-2.5, 2.5, 501) * width

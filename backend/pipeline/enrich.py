@@ -94,7 +94,7 @@ def enrich(chain: OptionChain, quotes: Frame, dividends: Sequence[CashDividend] 
     years = _years(chain, quotes)
     rows = quotes.with_columns(_years=pl.Series(years)).with_columns(_status=_quote_status())
     roots = roots_of(quotes)
-    styles = _styles(chain)
+    styles = styles_of(chain.contracts)
     figures = {name: np.full(rows.height, math.nan) for name in FIGURES}
     codes = np.full(rows.height, Status.MISSING.value, np.int8)
     for root in roots.unique():
@@ -115,11 +115,15 @@ def roots_of(quotes: Frame) -> pl.Series:
     return quotes["occ_symbol"].str.slice(0, 6).str.strip_chars_end()
 
 
-def _styles(chain: OptionChain) -> dict[str, str]:
-    """Return how the source says that each root is exercised."""
-    if "exercise_style" not in chain.contracts.columns:
+def styles_of(contracts: Frame) -> dict[str, str]:
+    """Return how the source says that each root is exercised: A or E.
+
+    Args:
+        contracts: Columns of `OPTION_CONTRACTS`.
+    """
+    if "exercise_style" not in contracts.columns:
         return {}
-    known = chain.contracts.filter(pl.col("exercise_style").is_not_null())
+    known = contracts.filter(pl.col("exercise_style").is_not_null())
     return dict(zip(roots_of(known), known["exercise_style"], strict=True))
 
 
@@ -135,7 +139,7 @@ def _years(chain: OptionChain, quotes: Frame) -> NDArray[np.float64]:
 
 
 def _quote_status() -> pl.Expr:
-    """Return why a row has no mid to price; null where it has one."""
+    """Return why a row has no mid to price, null where it has one; reads `_years`, bid and ask."""
     bid, ask = pl.col("bid"), pl.col("ask")
     return (
         pl.when(pl.col("_years") <= 0)
@@ -155,7 +159,7 @@ def _figures(
     """Return the computed columns of `OPTION_QUOTES` and the status codes, of one root."""
     years, strike = rows["_years"].to_numpy(), rows["strike"].to_numpy()
     is_call = (rows["right"] == "C").to_numpy()
-    carry = _carry(chain, rows, dividends, american_style=american_style)
+    carry = carry_of(chain, rows, years, dividends, american_style=american_style)
     terms = (carry.spot, strike, years, carry.rate)
     quoted = rows["_status"].is_null().to_numpy()
     mid = np.where(quoted, _numbers((rows["bid"] + rows["ask"]) / 2), math.nan)
@@ -183,11 +187,23 @@ def _figures(
     return figures, found.status
 
 
-def _carry(
-    chain: OptionChain, rows: Frame, dividends: Sequence[CashDividend], *, american_style: bool
+def carry_of(
+    chain: OptionChain,
+    rows: Frame,
+    years: NDArray[np.float64],
+    dividends: Sequence[CashDividend],
+    *,
+    american_style: bool,
 ) -> ChainCarry:
-    """Return forward, rate, yield and spot of each row, from parity as far as it is sure."""
-    years = rows["_years"].to_numpy()
+    """Return forward, rate, yield and spot of each row, from parity as far as it is sure.
+
+    Args:
+        chain: Moment, spot, and rate and dividend yield as the source states them.
+        rows: Quotes of one exercise style at that moment: expiration, strike, right, bid, ask.
+        years: To expiration, one a row.
+        dividends: Cash dividends to come, as far as they are known.
+        american_style: Whether the options may be exercised early.
+    """
     stated = chain.risk_free_rate
     rate = DEFAULT_RATE if stated is None else stated
     quotes = ChainQuotes(
@@ -208,16 +224,26 @@ def _carry(
         paid_out=paid_out,
         american_style=american_style,
     )
-    sure = (found.forward_error < _WORST_FORWARD_ERROR * found.forward) & (
-        found.misfit < _WORST_MISFIT
-    )
-    sure &= np.isfinite(found.rate)
+    sure = is_sure(found.forward, found.forward_error, found.misfit) & np.isfinite(found.rate)
     drift = (rate - found.dividend_yield) * years
     return found._replace(
         forward=np.where(sure, found.forward, found.common_spot * np.exp(drift)),
         rate=np.where(sure, found.rate, rate),
         spot=np.where(sure, found.spot, found.common_spot),
     )
+
+
+def is_sure(
+    forward: NDArray[np.float64], error: NDArray[np.float64], misfit: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which forwards their pairs know well enough to price with.
+
+    Args:
+        forward: Dollars.
+        error: Standard error, dollars.
+        misfit: Of the pairs, in half-spreads.
+    """
+    return (error < _WORST_FORWARD_ERROR * forward) & (misfit < _WORST_MISFIT)
 
 
 def _expected_yield(chain: OptionChain, dividends: Sequence[CashDividend]) -> tuple[float, float]:

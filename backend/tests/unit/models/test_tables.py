@@ -70,6 +70,7 @@ def test_the_market_tables() -> None:
     expected = {
         "underlyings", "option_contracts", "equity_bars", "option_bars", "option_quotes",
         "option_trades", "equity_quotes", "dividends", "splits", "rates", "coverage",
+        "expiration_figures", "strike_figures", "session_figures", "quality_findings",
     }  # fmt: skip
     assert set(MARKET_TABLES) == expected
     assert list(MARKET_TABLES) == [name for name in TABLES if name in expected]
