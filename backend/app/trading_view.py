@@ -102,7 +102,7 @@ class TradingView(contextlib.AbstractContextManager["TradingView"]):
         if time.monotonic() - self._greeks_at > _GREEKS_S:
             self._greeks_at = time.monotonic()
             self._greeks = net_greeks(engine.market, engine.portfolio)
-        room = gate.limits.max_daily_loss - gate.lost_today(engine)
+        room = float(gate.limits.max_daily_loss) - gate.lost_today(engine)
         age_s = time.monotonic() - session.heard_at
         words = f"feed {age_s:.1f} s old, {engine.number:,} events  room to lose {money(room)}"
         if gate.halted:

@@ -11,20 +11,33 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.core import Denial
-from engine.risk_rules import RULES
-from engine.trading_hours import OrderHours, day_of
-from models.order_groups import orders_of
+from engine.exposure import Holdings, exposure, worth_of
+from engine.risk_account import ACCOUNT_RULES, Means
+from engine.risk_flow import FLOW_RULES, Flow
+from engine.risk_market import MARKET_RULES
+from engine.risk_rules import ORDER_RULES
+from engine.trading_hours import OrderHours, day_end_ns, day_of
+from models.order_groups import OneCancelsOther, Trigger, orders_of
 from models.order_terms import PositionEffect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
     from decimal import Decimal
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from engine.core import Engine
+    from engine.exposure import HeldUnits
     from engine.limits import RiskLimits
+    from engine.risk_account import AccountReport
     from models.events import Quote
     from models.order_groups import OrderTicket
     from models.trading import Leg, Order
+
+RULES = (*FLOW_RULES, *ORDER_RULES, *MARKET_RULES, *ACCOUNT_RULES)
+"""All rules in the order in which they are asked, the cheap ones first."""
 
 
 @dataclass
@@ -34,25 +47,29 @@ class Question:
     Attributes:
         ticket: What is to leave.
         engine: The run.
-        limits: What is allowed.
-        lost: USD lost since the day began; a gain is negative.
-        hours: When instruments trade.
+        gate: Whose limits and memory count.
         replaces: Client order id of the order whose place it takes.
-        speed: Market seconds a second of the feed: ages of quotes are those of the feed.
     """
 
     ticket: OrderTicket
     engine: Engine
-    limits: RiskLimits
-    lost: Decimal
-    hours: OrderHours
+    gate: RiskGate
     replaces: str | None
-    speed: float
+
+    @property
+    def limits(self) -> RiskLimits:
+        """What is allowed."""
+        return self.gate.limits
 
     @cached_property
     def orders(self) -> tuple[Order, ...]:
         """All orders of the ticket."""
         return orders_of(self.ticket)
+
+    @cached_property
+    def cases(self) -> list[tuple[Order, ...]]:
+        """The sets of its orders that may come to be filled."""
+        return _cases(self.ticket)
 
     @property
     def first(self) -> Order:
@@ -66,25 +83,85 @@ class Question:
 
     @cached_property
     def opening(self) -> bool:
-        """Whether it makes any holding larger, or turns it round."""
-        return any(self.opens(leg, self.first) for leg in self.first.legs)
+        """Whether any of its orders makes a holding larger, or turns it round."""
+        return any(self.opens(leg, order) for order in self.orders for leg in order.legs)
+
+    @cached_property
+    def opened(self) -> tuple[Leg, ...]:
+        """The legs that open."""
+        return tuple(leg for order in self.orders for leg in order.legs if self.opens(leg, order))
 
     def opens(self, leg: Leg, order: Order) -> bool:
-        """Return whether a leg opens, by what is held and what already works to close it."""
+        """Return whether a leg opens, by what is held and what already works to close it.
+
+        What waits for the ticket's first order counts as if that one had filled.
+        """
         if leg.position_effect is PositionEffect.OPENING:
             return True
         held = self.engine.portfolio.quantity(leg.symbol)
         signed = leg.signed_quantity * order.quantity
+        if order is not self.first and isinstance(self.ticket, Trigger):
+            held += _units(self.first, leg.symbol)
+        elif held:
+            held += sum(
+                units for each in self.working if (units := _units(each, leg.symbol)) * held < 0
+            )
         return held * signed >= 0 or abs(signed) > abs(held)
 
+    @cached_property
     def working(self) -> list[Order]:
-        """Return the orders that work beside the ticket."""
+        """The orders that work beside the ticket."""
         own = {order.client_order_id for order in self.orders} | {self.replaces}
         return [each for each in self.engine.book.working() if each.client_order_id not in own]
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote of a symbol."""
         return self.engine.market.quotes.get(symbol)
+
+    @cached_property
+    def held(self) -> Mapping[str, HeldUnits]:
+        """What is held."""
+        return self.gate.holdings.of(self.engine.portfolio)
+
+    @cached_property
+    def worth(self) -> float:
+        """USD gained by the run."""
+        return self.gate.see(self.engine)
+
+    @cached_property
+    def exposures(self) -> list[NDArray[np.float64]]:
+        """Greeks and shocks, see `engine.exposure`, one for each case."""
+        opening = [
+            each
+            for each in self.working
+            if any(leg.position_effect is not PositionEffect.CLOSING for leg in each.legs)
+        ]
+        return [
+            exposure(
+                self.held,
+                opening,
+                case,
+                self.engine.market,
+                least_sigma=self.limits.least_day_sigma,
+            )
+            for case in self.cases
+        ]
+
+
+def _cases(ticket: OrderTicket) -> list[tuple[Order, ...]]:
+    if isinstance(ticket, OneCancelsOther):
+        return [(order,) for order in ticket.orders]
+    if isinstance(ticket, Trigger):
+        return [(ticket.first,), *((ticket.first, *case) for case in _cases(ticket.then))]
+    return [(ticket,)]
+
+
+def _units(order: Order, symbol: str) -> Decimal | int:
+    """Return the signed units of a symbol that an order has left to trade."""
+    for leg in order.legs:
+        if leg.symbol == symbol:
+            return leg.signed_quantity * order.remaining_quantity
+    return 0
 
 
 @dataclass
@@ -94,33 +171,67 @@ class RiskGate:
     Attributes:
         limits: What is allowed.
         speed: Market seconds a wall second of the feed; above 1 where a simulator plays fast.
-        halted: Why nothing may open any more, or None: the kill switch.
+        halted: Why nothing may leave any more until a person lets it, or None.
+        account: What the broker reports of the account; None where it reports nothing.
+        sign_in_until_ns: End of the broker's sign-in, UTC; None where there is none.
+        own: Client order ids of closings that the program itself sends: no rule stops them.
     """
 
     limits: RiskLimits
     speed: float = 1.0
     halted: str | None = None
-    _hours: OrderHours = field(default_factory=OrderHours, init=False)
+    account: AccountReport | None = None
+    sign_in_until_ns: int | None = None
+    own: set[str] = field(default_factory=set)
+    hours: OrderHours = field(default_factory=OrderHours, init=False)
+    holdings: Holdings = field(default_factory=Holdings, init=False)
+    flow: Flow = field(default_factory=Flow, init=False)
+    means: Means = field(default_factory=Means, init=False)
+    most_worth: float = field(default=0.0, init=False)
     _day: date | None = field(default=None, init=False)
-    _worth: Decimal | None = field(default=None, init=False)
+    _day_ends_ns: int = field(default=0, init=False)
+    _day_worth: float = field(default=0.0, init=False)
 
     def check(self, ticket: OrderTicket, engine: Engine, replaces: str | None) -> Denial | None:
         """Return why a ticket may not leave, or None; see `engine.core.Gate`."""
-        question = Question(
-            ticket, engine, self.limits, self.lost_today(engine), self._hours, replaces, self.speed
-        )
-        if self.halted is not None and question.opening:
-            return Denial("kill_switch", "closing only", "opening", f"stopped: {self.halted}")
+        question = Question(ticket, engine, self, replaces)
+        if question.first.client_order_id in self.own:
+            return None
+        self.flow.tried(question.now_ns)
+        if self.halted is not None:
+            return Denial("halted", "nothing leaves", "an order", f"stopped: {self.halted}")
         for rule in RULES:
             denial = rule(question)
             if denial is not None:
+                if denial.rule == "runaway":
+                    self.halted = denial.message
                 return denial
+        self.flow.left(question)
+        if question.opening:
+            self.means.spend(question)
         return None
 
-    def lost_today(self, engine: Engine) -> Decimal:
-        """Return USD lost since the first ticket of the market's day; a gain is negative."""
-        worth = engine.worth()
-        day = day_of(engine.market.now_ns)
-        if day != self._day or self._worth is None:
-            self._day, self._worth = day, worth
-        return self._worth - worth
+    def resume(self) -> None:
+        """Let a stopped strategy go on: a person has looked at it."""
+        self.halted = None
+        self.flow.begin_again()
+
+    def see(self, engine: Engine) -> float:
+        """Take note of what the run has gained by now, and return it, USD."""
+        now_ns = engine.market.now_ns
+        held = self.holdings.of(engine.portfolio)
+        worth = worth_of(held, engine.market.quotes, engine.portfolio)
+        self.most_worth = max(self.most_worth, worth)
+        if not 0 < now_ns < self._day_ends_ns:
+            self._begin_day(day_of(now_ns), worth)
+        return worth
+
+    def _begin_day(self, day: date, worth: float) -> None:
+        self._day_ends_ns = day_end_ns(day)
+        if day != self._day:
+            self._day, self._day_worth = day, worth
+
+    def lost_today(self, engine: Engine) -> float:
+        """Return USD lost since the market's day began for the run; a gain is negative."""
+        worth = self.see(engine)
+        return self._day_worth - worth

@@ -29,6 +29,8 @@ class Quote(msgspec.Struct, frozen=True, gc=False, tag="quote"):
         last: USD of the last trade; None before the first.
         mark: The provider's mark, USD.
         volume: Contracts or shares of the session.
+        delayed: Whether the provider says that it is not of now: no real-time data are subscribed.
+        halted: Whether trading in the instrument is halted.
     """
 
     symbol: str
@@ -40,6 +42,8 @@ class Quote(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     last: float | None = None
     mark: float | None = None
     volume: int | None = None
+    delayed: bool = False
+    halted: bool = False
 
 
 class QuoteRun(NamedTuple):

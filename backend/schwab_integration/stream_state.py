@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 NS_PER_MS = 1_000_000
 
+HALTED = "Halted"
+"""`security_status` of an instrument that does not trade for now; others are Normal and Closed."""
+
 LATEST_MS = 4_102_444_800_000
 """2100: a time beyond it is none."""
 
@@ -29,6 +32,7 @@ class _Columns(NamedTuple):
     volume: str
     quote_time: str
     trade_time: str
+    security_status: str
 
 
 def _columns(service: Service) -> _Columns:
@@ -64,7 +68,9 @@ class QuoteState:
     def quote(self) -> Quote:
         """Return the newest quote. A price of 0 with a size of 0 is none, a last price of 0 too."""
         get = self.fields.get
-        n_bid, n_ask, n_bid_size, n_ask_size, n_last, n_mark, n_volume, n_time, _ = self._columns
+        n_bid, n_ask, n_bid_size, n_ask_size, n_last, n_mark, n_volume, n_time, _, n_status = (
+            self._columns
+        )
         bid, ask, time_ms = get(n_bid), get(n_ask), get(n_time)
         bid_size, ask_size, volume = get(n_bid_size), get(n_ask_size), get(n_volume)
         # Checked in place: a million quotes a second leave no time for calls that change nothing.
@@ -86,6 +92,8 @@ class QuoteState:
             last=get(n_last) or None,
             mark=get(n_mark),
             volume=volume,
+            delayed=get("delayed") is True,
+            halted=get(n_status) == HALTED,
         )
 
     def named(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class PortfolioTracker:
         holdings: By symbol, those that are flat again too.
         cash_flow: USD received less USD paid, fees taken off.
         closed: Every closing, lot by lot, in order.
+        version: Grows with everything that is booked: who keeps figures of it knows when they are old.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class PortfolioTracker:
         self.closed: list[ClosedLot] = []
         self._method = method
         self._named = named or {}
+        self.version = 0
         self._booked: set[str] = set()
 
     def book(self, fill: Fill, multiplier: Decimal | None = None) -> bool:
@@ -70,6 +72,7 @@ class PortfolioTracker:
         if fill.execution_id in self._booked:
             return False
         self._booked.add(fill.execution_id)
+        self.version += 1
         usual = _HUNDRED if len(fill.symbol) == OCC_LENGTH else _ONE
         holding = self._holding(fill.symbol, multiplier or usual)
         signed = fill.quantity if fill.side is Side.BUY else -fill.quantity
@@ -92,6 +95,7 @@ class PortfolioTracker:
         self._booked.add(settlement.settlement_id)
         units = min(abs(settlement.quantity), abs(holding.quantity))
         signed = units if holding.quantity > 0 else -units
+        self.version += 1
         if not settlement.shares:
             price = settlement.cash / holding.multiplier
             self.cash_flow += signed * settlement.cash
