@@ -1,6 +1,7 @@
 """What the journal says against what the broker says. Pure.
 
-There comes of it: news that was missed, orders of others, differences that nobody can explain.
+There comes of it: news that was missed, options that expired or were assigned, orders of others,
+differences that nobody can explain.
 
 Absence from a list is no cancel: an order of ours that left and that the broker does not show is a
 difference. What was written down and never left is certain: it does not stand there.
@@ -9,8 +10,10 @@ difference. What was written down and never left is certain: it does not stand t
 from __future__ import annotations
 
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine import removals
 from models.events import Fill, OrderUpdate
 from models.order_terms import OrderStatus, Side
 from utils.clock import to_ns
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from engine.order_book import OrderBook
+    from models.events import Settlement
     from models.trading import Order, Position, Trade
 
 _ZERO = Decimal(0)
@@ -36,7 +40,8 @@ class Reconciled(NamedTuple):
         differences: What cannot be explained, a sentence each; trading does not begin with one.
         others: What the account holds that is not ours, units by symbol.
         seen: Executions of others that `others` has in it, as far as their times could leave that
-            open to the next one who looks.
+            open to the next one who looks, and all settlements.
+        settled: Our part of what expired, was exercised or assigned, to be booked.
     """
 
     updates: list[OrderUpdate]
@@ -44,6 +49,7 @@ class Reconciled(NamedTuple):
     differences: list[str]
     others: dict[str, Decimal]
     seen: tuple[str, ...] = ()
+    settled: Sequence[Settlement] = ()
 
 
 class Told(NamedTuple):
@@ -54,12 +60,14 @@ class Told(NamedTuple):
         fills: Executions since then.
         positions: What is held.
         left: Client order ids of orders that left this machine, or may have.
+        settlements: What left the account without an order, as far back as it was asked for.
     """
 
     orders: Sequence[Order]
     fills: Sequence[Trade]
     positions: Sequence[Position]
     left: Collection[str] = ()
+    settlements: Sequence[Settlement] = ()
 
 
 class Baseline(NamedTuple):
@@ -68,7 +76,8 @@ class Baseline(NamedTuple):
     Attributes:
         at_ns: When.
         holdings: Units by symbol, short negative.
-        seen: Executions of others that the holdings have in them, of the last while before.
+        seen: Executions of others that the holdings have in them, of the last while before, and
+            settlements.
     """
 
     at_ns: int
@@ -76,12 +85,14 @@ class Baseline(NamedTuple):
     seen: Collection[str] = ()
 
 
-def reconcile(
+def reconcile(  # noqa: PLR0913 - both sides, and what is known of them
     book: OrderBook,
     held: Mapping[str, Decimal],
     told: Told,
     now_ns: int,
     baseline: Baseline | None = None,
+    *,
+    booked: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Reconciled:
     """Compare a run's orders and holdings with what the broker says.
 
@@ -91,6 +102,7 @@ def reconcile(
         told: What the broker says.
         now_ns: Stamped on the news.
         baseline: What of the account is not ours; None takes whatever it holds beside ours.
+        booked: Settlement id -> units of it that are booked as ours.
     """
     fills: dict[str, list[Trade]] = {}
     for trade in told.fills:
@@ -118,15 +130,18 @@ def reconcile(
                 f"{order.status} here, and the broker does not show it"
             )
     ours = _with_fills(held, updates)
+    gone = removals.part(told.settlements, ours, booked, () if baseline is None else baseline.seen)
+    ours = _plus(ours, gone.own_change)
     there = {each.symbol: each.signed_quantity for each in told.positions}
     others = _less(there, ours)
     if baseline is not None:
-        differences += _unexplained(others, baseline, told, book)
+        differences += _unexplained(others, baseline, gone.other_change, told, book)
     strangers = (each for each in told.fills if each.client_order_id not in book.states)
     seen = tuple(
         each.execution_id for each in strangers if to_ns(each.ts) > now_ns - 2 * SAME_TIME_NS
     )
-    return Reconciled(updates, external, differences, others, seen)
+    seen += tuple(each.settlement_id for each in told.settlements)
+    return Reconciled(updates, external, differences, others, seen, gone.ours)
 
 
 def _update(order: Order, missed: Iterable[Trade], now_ns: int) -> OrderUpdate:
@@ -171,6 +186,12 @@ def _with_fills(held: Mapping[str, Decimal], updates: Iterable[OrderUpdate]) -> 
     return after
 
 
+def _plus(held: Mapping[str, Decimal], change: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    return {
+        symbol: held.get(symbol, _ZERO) + change.get(symbol, _ZERO) for symbol in {**held, **change}
+    }
+
+
 def _less(there: Mapping[str, Decimal], ours: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Return what is there and not ours, or ours and not there (negative)."""
     rest = {
@@ -181,10 +202,14 @@ def _less(there: Mapping[str, Decimal], ours: Mapping[str, Decimal]) -> dict[str
 
 
 def _unexplained(
-    others: Mapping[str, Decimal], baseline: Baseline, told: Told, book: OrderBook
+    others: Mapping[str, Decimal],
+    baseline: Baseline,
+    gone: Mapping[str, Decimal],
+    told: Told,
+    book: OrderBook,
 ) -> list[str]:
-    """Return a sentence for each holding that neither our fills nor those of others explain."""
-    expected = dict(baseline.holdings)
+    """Return a sentence for each holding that no fill or settlement, ours or others', explains."""
+    expected = _plus(baseline.holdings, gone)
     for trade in told.fills:
         late = to_ns(trade.ts) > baseline.at_ns - SAME_TIME_NS
         new = late and trade.execution_id not in baseline.seen

@@ -8,10 +8,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from models.errors import BadReply, OrderRejected, OrderUnknown, TradingError
-from models.events import Event, OrderUpdate, Quote
+from models.events import Event, OrderUpdate, Quote, Settlement
 from models.journal import Record
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import Mode, OrderStatus
+from models.schwab_order_terms import TransactionType
 from models.trading import (
     AccountTerms,
     Balances,
@@ -32,6 +33,7 @@ from schwab_integration.orders import to_wire
 from schwab_integration.parse_accounts import balances_of, holdings_of
 from schwab_integration.parse_orders import Owner, fills_of, order_of, orders_within
 from schwab_integration.parse_preview import preview_of
+from schwab_integration.parse_transactions import settlement_of
 from schwab_integration.trader import SchwabTrader
 from schwab_integration.trader_replies import ReportedOrder
 from utils.shared_limit import SharedRateLimiter
@@ -196,6 +198,19 @@ class SchwabBroker:
         """
         start = min(since, self._times.clock()) - _LONGEST_LIFE
         return self._fills_of(self._listed(start), since)
+
+    def settlements(self, since: datetime) -> Sequence[Settlement]:
+        """Return what became of options that left the account without an order, oldest first.
+
+        Those whose words are not known are left out: what they did stays a difference.
+
+        Raises:
+            TradingError: Schwab does not answer.
+        """
+        until = max(since, self._times.clock()) + MARGIN
+        kinds = (TransactionType.RECEIVE_AND_DELIVER,)
+        listed = self._trader.transactions(self.account_id, since, until, kinds)
+        return [found for each in listed if (found := settlement_of(each)) is not None]
 
     def orders_and_fills(self, since: datetime) -> tuple[Sequence[Order], Sequence[Trade]]:
         """Return the orders entered since then and their fills, both of one list."""

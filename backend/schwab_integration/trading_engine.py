@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from engine.core import Engine
 from engine.desk import Names
 from engine.reconciliation import SAME_TIME_NS, Baseline, Reconciled, Told, reconcile
-from models.decisions import Began
+from models.decisions import Began, Ended
 from models.errors import ConfigError
 from models.events import OrderUpdate, Restraint, Settlement
 from models.journal import Record
@@ -62,6 +62,9 @@ LOOK_BACK = timedelta(days=60)
 
 JUST_NOW = timedelta(minutes=2)
 """An order that another program entered so long ago says that it still trades."""
+
+BOOKED_LATE = timedelta(days=7)
+"""What becomes of an option may be listed so long after the time that it bears."""
 
 RECONCILIATION = "reconciliation"
 """Source of the restraint while account and journal differ."""
@@ -115,6 +118,8 @@ class TradingEngine:
         self._baseline = Baseline(0, {})
         self._state = 0
         self._doubts: list[str] = []
+        self._settled: dict[str, Decimal] = {}
+        self._differed = False
 
     def __enter__(self) -> Self:
         """Open account, journal and stream.
@@ -197,6 +202,8 @@ class TradingEngine:
         engine = self.engine
         engine.resume(decisions)
         engine.hear(self._schwab.recover())
+        ended = [each.settlement for each in decisions if isinstance(each, Ended)]
+        self._settled = {each.settlement_id: each.quantity for each in ended}
         began = [each for each in decisions if isinstance(each, Began)]
         baseline = None
         if began and not accept_holdings:
@@ -210,11 +217,18 @@ class TradingEngine:
             self._schwab.fills(since),
             self._schwab.positions(),
             left=self._schwab.own_orders(),
+            settlements=self._schwab.settlements(now - LOOK_BACK),
         )
-        found = reconcile(engine.book, self._held(), told, engine.market.now_ns, baseline)
-        engine.hear(found.updates)
+        now_ns = engine.market.now_ns
+        found = reconcile(engine.book, self._held(), told, now_ns, baseline, booked=self._settled)
+        engine.hear([*found.updates, *self._book(found.settled)])
         self._baseline = Baseline(engine.market.now_ns, found.others, found.seen)
         return found
+
+    def _book(self, settled: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Remember which part of settlements is ours, and return it."""
+        self._settled |= {each.settlement_id: each.quantity for each in settled}
+        return settled
 
     def _refuse_company(self, now: datetime) -> None:
         """Refuse to trade beside another program.
@@ -269,13 +283,20 @@ class TradingEngine:
                     yield each
 
     def _ask(self) -> Told:
-        """Ask what the account holds, and which orders and fills it has since the run began."""
+        """Ask what the account holds, and which orders and fills it has since the run began.
+
+        What differs may have expired or been assigned: from then on the transactions are asked for
+        too.
+        """
         since = self._since(to_time(self._baseline.at_ns)) - 2 * timedelta(
             microseconds=SAME_TIME_NS // 1000
         )
         left = self._schwab.own_orders()
         orders, fills = self._schwab.orders_and_fills(since)
-        return Told(orders, fills, self._schwab.positions(), left=left)
+        gone: Sequence[Settlement] = ()
+        if self._differed:
+            gone = self._schwab.settlements(to_time(self._baseline.at_ns) - BOOKED_LATE)
+        return Told(orders, fills, self._schwab.positions(), left=left, settlements=gone)
 
     def _compared(self, checked: Checked) -> Sequence[Event]:
         """Return what comes of a comparison with the account while the run goes on.
@@ -287,10 +308,19 @@ class TradingEngine:
         if checked.state != self._state or engine.book.awaited:
             return ()
         now_ns = engine.market.now_ns
-        found = reconcile(engine.book, self._held(), checked.told, now_ns, self._baseline)
-        missed = [each for each in found.updates if each.order_id is not None]
+        found = reconcile(
+            engine.book,
+            self._held(),
+            checked.told,
+            now_ns,
+            self._baseline,
+            booked=self._settled,
+        )
+        missed: list[Event] = [each for each in found.updates if each.order_id is not None]
+        missed += self._book(found.settled)
         stays = [each for each in found.differences if each in self._doubts]
         self._doubts = found.differences
+        self._differed |= bool(found.differences)
         stands = engine.restraints.get(RECONCILIATION)
         if stays and not stands:
             said = "journal and broker differ in what nobody can explain: " + "; ".join(stays)
