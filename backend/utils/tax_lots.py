@@ -97,6 +97,21 @@ class ClosedLot(NamedTuple):
         """USD realised, fees taken off."""
         return self.proceeds - self.cost
 
+    def split(self, units: Decimal) -> tuple[ClosedLot, ClosedLot]:
+        """Return the first units, fewer than all, and the rest."""
+        whole = abs(self.quantity)
+        first = units.copy_sign(self.quantity)
+        opened = share_of_fees(self.open_fees, units, whole)
+        closed = share_of_fees(self.close_fees, units, whole)
+        return (
+            self._replace(quantity=first, open_fees=opened, close_fees=closed),
+            self._replace(
+                quantity=self.quantity - first,
+                open_fees=self.open_fees - opened,
+                close_fees=self.close_fees - closed,
+            ),
+        )
+
 
 @dataclass(slots=True)
 class Holding:
@@ -179,7 +194,7 @@ def take(
         lot = holding.lots[at]
         count = min(units, abs(lot.quantity))
         signed = count if lot.quantity > 0 else -count
-        fees = _share(lot.fees, count, abs(lot.quantity))
+        fees = share_of_fees(lot.fees, count, abs(lot.quantity))
         taken.append(Lot(signed, lot.price, fees, lot.opened_ns, lot.execution_id))
         lot.quantity -= signed
         lot.fees -= fees
@@ -212,8 +227,8 @@ def _close(holding: Holding, oldest: Lot, lot: Lot) -> ClosedLot:
     """Close units of an older lot with those of a new one; both change in place."""
     count = min(abs(lot.quantity), abs(oldest.quantity))
     part = count if oldest.quantity > 0 else -count
-    open_fees = _share(oldest.fees, count, abs(oldest.quantity))
-    close_fees = _share(lot.fees, count, abs(lot.quantity))
+    open_fees = share_of_fees(oldest.fees, count, abs(oldest.quantity))
+    close_fees = share_of_fees(lot.fees, count, abs(lot.quantity))
     oldest.quantity -= part
     oldest.fees -= open_fees
     lot.fees -= close_fees
@@ -233,7 +248,7 @@ def _close(holding: Holding, oldest: Lot, lot: Lot) -> ClosedLot:
     )
 
 
-def _share(fees: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+def share_of_fees(fees: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """Return the fees of the first units of a lot, in whole cents.
 
     Each unit bears the same number of cents, the first ones one more where they do not divide: a
