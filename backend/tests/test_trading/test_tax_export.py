@@ -276,7 +276,7 @@ def test_the_command_writes_the_file_from_the_journal(
     assert "2 closings of mine in 2026; short-term -2,001.32" in said.out
     assert "section 1256 +1,299.34 USD; wash sales disallow 0.00" in said.out
     assert "SPXW  270115C06000000" in said.err
-    shares, index = list(csv.DictReader(out.open()))
+    shares, index = list(csv.DictReader(out.read_text().splitlines()))
     assert (shares["opened_by"], shares["date_opened"], shares["cost"]) == (
         "x2",
         "2026-01-12",
