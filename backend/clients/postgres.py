@@ -23,7 +23,7 @@ from clients.migrations import migrations
 from clients.pgcopy import packed
 from clients.postgres_address import PostgresAddress
 from clients.postgres_health import health
-from clients.postgres_sql import STAGE, Merge, copy_in, copy_out, frame, insert, merge
+from clients.postgres_sql import STAGE, Merge, copy_in, copy_out, delete, frame, insert, merge
 from clients.rows import empty_frame
 from clients.store_errors import store_error
 from clients.transport import Health
@@ -135,6 +135,13 @@ class PostgresTransport:
         query = copy_out(table, conditions, columns, newest)
         with self.transaction() as session, session.cursor().copy(query) as copy:
             return frame(b"".join(copy), table, columns)
+
+    def remove(self, table: Table, conditions: Sequence[Condition]) -> int:
+        """Remove rows in one transaction; see `Transport.remove`."""
+        if any(isinstance(one, OneOf) and not one.values for one in conditions):
+            return 0
+        with self.transaction() as session:
+            return session.execute(delete(table, conditions), prepare=False).rowcount
 
     def health(self) -> Health:
         """Look at the connection, the role and the schema."""

@@ -131,6 +131,14 @@ def copy_out(
     )
 
 
+def delete(table: Table, conditions: Sequence[Condition]) -> sql.Composed:
+    """Return the statement that removes the rows that match; see `Transport.remove`."""
+    wanted = [term for condition in conditions for term in _terms(condition)]
+    return sql.SQL("delete from {} where {}").format(
+        sql.Identifier("public", table.name), sql.SQL(" and ").join(wanted)
+    )
+
+
 def _list(names: Sequence[str], prefix: str = "") -> sql.Composed:
     """Return `"a", "b"`, or `p."a", p."b"`."""
     parts = (prefix,) if prefix else ()

@@ -101,6 +101,22 @@ class PostgrestTransport:
             found = found.sort(table.key)
         return found.select(column.name for column in columns)
 
+    def remove(self, table: Table, conditions: Sequence[Condition]) -> int:
+        """Remove rows, a request for each list of filters; see `Transport.remove`."""
+        removed = 0
+        for terms in filters(conditions):
+            reply = self._send(
+                "DELETE",
+                table.name,
+                params={"and": f"({','.join(terms)})"},
+                prefer="return=minimal,count=exact",
+            )
+            _, _, total = reply.headers.get("content-range", "").partition("/")
+            if not total.isdigit():
+                raise self._stranger()
+            removed += int(total)
+        return removed
+
     def health(self) -> Health:
         """Look at the key, the schema and the rights."""
         problems: tuple[str, ...] = ()

@@ -133,6 +133,26 @@ class SupabaseClient:
         known = table_named(table)
         return self._transport.read(known, conditions(known, where), chosen_columns(known, columns))
 
+    def remove(self, table: str, where: Where) -> int:
+        """Remove the rows that match; over SQL all of them, or none where it fails.
+
+        Args:
+            table: Name of the table.
+            where: Conditions, all of which must hold; at least one.
+
+        Returns:
+            How many were there.
+
+        Raises:
+            SchemaMissing: The database lacks a migration.
+            StoreError: No condition is given, the table or a column is unknown, or the database
+                failed or refused.
+        """
+        known = table_named(table)
+        if not where:
+            raise StoreError(f"say which rows of {table} are to be removed: none is named")
+        return self._transport.remove(known, conditions(known, where))
+
     def newest(self, table: str, symbol: str, *, source: str, origin: str) -> datetime | None:
         """Return the newest `ts` stored for an underlying, or None.
 

@@ -56,6 +56,10 @@ class Transport(Protocol):
         """
         ...
 
+    def remove(self, table: Table, conditions: Sequence[Condition]) -> int:
+        """Remove the rows that match, at least one condition given, and return how many."""
+        ...
+
     def health(self) -> Health:
         """Look at the connection, the role and the schema; an error becomes a problem."""
         ...

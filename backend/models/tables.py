@@ -390,6 +390,22 @@ COVERAGE = Table(
     ),
 )
 
+RETENTION = Table(
+    "retention",
+    "what the database still keeps of a part that lies whole in the lake",
+    ("ticker", "dataset", "session", "source", "origin"),
+    (
+        _col("ticker", Kind.TEXT, "underlying"),
+        _col("dataset", Kind.TEXT, "as in coverage"),
+        _SESSION,
+        _col("kept", Kind.TEXT, "all, thinned or none"),
+        _col("rows_removed", Kind.BIGINT, "rows that left the database by the newest move"),
+        _col("moved_at", Kind.TIMESTAMP, "when, wall time"),
+        _SOURCE,
+        _ORIGIN,
+    ),
+)
+
 DOWNLOAD_RUNS = Table(
     "download_runs",
     "one run of a download command",
@@ -736,6 +752,7 @@ TABLES: Mapping[str, Table] = {
         SPLITS,
         RATES,
         COVERAGE,
+        RETENTION,
         DOWNLOAD_RUNS,
         QUARANTINE,
         LEDGER,

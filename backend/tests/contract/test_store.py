@@ -463,3 +463,20 @@ def test_floats_keep_every_bit(stored: Any) -> None:
     stored.store.upsert("equity_bars", rows)
     found = stored.store.read("equity_bars")["vwap"].to_list()
     assert all(a == b for a, b in itertools.zip_longest(found, values))
+
+
+def test_what_is_removed_is_gone_and_nothing_else(stored: Any) -> None:
+    first, second = bars(400), bars(3, symbol="SPY")
+    stored.store.upsert("equity_bars", pl.concat([first, second]))
+    times = first["ts"][:150].to_list()  # more than one request holds
+    of_symbol = {"underlying": "QQQ"}
+    assert stored.store.remove("equity_bars", {**of_symbol, "ts": times}) == 150
+    assert (
+        stored.store.read("equity_bars", of_symbol)["ts"].to_list() == first["ts"][150:].to_list()
+    )
+    assert stored.store.remove("equity_bars", {**of_symbol, "ts": []}) == 0
+    assert stored.store.remove("equity_bars", of_symbol) == 250
+    assert stored.store.remove("equity_bars", of_symbol) == 0
+    assert stored.store.read("equity_bars").height == 3
+    with pytest.raises(StoreError, match="none is named"):
+        stored.store.remove("equity_bars", {})

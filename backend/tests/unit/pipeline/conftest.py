@@ -66,6 +66,13 @@ class FakeStore:
                 rows = rows.filter(pl.col(name).eq_missing(pl.lit(wanted)))
         return rows.select(columns or rows.columns)
 
+    def remove(self, table: str, where: Where) -> int:
+        self.before_write(table)
+        gone = self.read(table, where)
+        held = self.frames[table]
+        self.frames[table] = held.join(gone, on=list(TABLES[table].key), how="anti")
+        return gone.height
+
     def newest(self, table: str, symbol: str, *, source: str, origin: str) -> datetime | None:
         where = {"underlying": symbol, "source": source, "origin": origin}
         found: Any = self.read(table, where)["ts"].max()
