@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from ports.strategy import Strategy
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "unit" / "engine"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "test_trading"))
 
 from ema_quotes import EXPECTED, columns
+from risk_world import LOOSE, World, option
 
-__all__ = ["EXPECTED", "ema_frame", "on_paper", "seconds_of"]
+__all__ = ["EXPECTED", "LOOSE", "World", "ema_frame", "on_paper", "option", "seconds_of"]
 
 ACCOUNT = "benchmark"
 

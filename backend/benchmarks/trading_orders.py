@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pricing_timing import promise, readable
-from trading_desk import ema_frame, on_paper, seconds_of
+from trading_desk import LOOSE, ema_frame, on_paper, seconds_of
 
 from app.backtest_journal import BacktestJournal
 from engine.limits import RiskLimits
@@ -25,6 +24,8 @@ from ports.strategy import Needs, Strategy
 from utils.quote_runs import quote_runs
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from models.events import Quote
 
 SIZES = (10_000, 30_000, 100_000)
@@ -61,7 +62,7 @@ class Ran(NamedTuple):
 def run(number: int, folder: Path) -> Ran:
     """Run a number of orders, and return what came of it."""
     quotes = ema_frame(number)
-    limits = RiskLimits(max_daily_loss=Decimal(10**9), max_spread_usd=Decimal(1))
+    limits = RiskLimits.model_validate(LOOSE | {"naked_shorts": False})
     strategy = EachQuote()
     with BacktestJournal(folder / f"{number}.jsonl") as journal:
         engine = on_paper(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine.exposure import DELTA, GAMMA, HELD, THETA, VEGA, Holdings, exposure
 from engine.timers import Timer
 from models.errors import ConfigError, OrderRejected
 from models.order_groups import orders_of
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from ports.strategy import ChainView
     from utils.portfolio_tracker import PortfolioTracker
 
+_LEAST_SIGMA = 0.0
+"""Only shocks need a sigma; greeks take each option's own volatility."""
+
 _EFFECTS = {SignalAction.OPEN: PositionEffect.OPENING, SignalAction.CLOSE: PositionEffect.CLOSING}
 
 
@@ -48,6 +52,22 @@ class Wish(NamedTuple):
     ticket: OrderTicket | None
     target: str | None = None
     why: Mapping[str, object] | None = None
+
+
+class BookGreeks(NamedTuple):
+    """How a book moves, USD.
+
+    Attributes:
+        delta: USD of shares that it moves like.
+        gamma: Change of that when all underlyings move by 1 %.
+        vega: A point of volatility.
+        theta: A calendar day.
+    """
+
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
 
 
 class Names(NamedTuple):
@@ -88,6 +108,7 @@ class EngineDesk:
         self._market = market
         self._book = book
         self._portfolio = portfolio
+        self._holdings = Holdings()
         self._numbered = 0
         self.wishes: list[Wish | Timer] = []
 
@@ -123,6 +144,16 @@ class EngineDesk:
     def positions(self) -> Mapping[str, Position]:
         """Return what is held by symbol, marked at the newest quotes."""
         return self._market.positions(self._portfolio, self._names.account_id, self._names.mode)
+
+    def greeks(self) -> BookGreeks:
+        """Return how all that is held moves, priced anew at the newest quotes of it alone.
+
+        See `engine.exposure`; quick enough to be asked at every quote of a holding, where `chain`
+        prices all contracts.
+        """
+        held = self._holdings.of(self._portfolio)
+        totals = exposure(held, (), (), self._market, least_sigma=_LEAST_SIGMA)[HELD]
+        return BookGreeks(*totals[[DELTA, GAMMA, VEGA, THETA]].tolist())
 
     def orders(self) -> Sequence[Order]:
         """Return the orders that have not ended, oldest first."""
