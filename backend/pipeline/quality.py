@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
@@ -17,9 +17,34 @@ from models.tables import QUARANTINE, Frame, Table, frame_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 Verdict = Literal["quarantine", "flag"]
+Severity = Literal["info", "warning", "error"]
+
+SAMPLES = 5
+"""Rows of each finding that are kept to be looked at."""
+
+_SAMPLED = (
+    "session",
+    "ts",
+    "occ_symbol",
+    "bid",
+    "ask",
+    "underlying_price",
+    "forward",
+    "implied_volatility",
+    "open",
+    "high",
+    "low",
+    "close",
+    "price",
+    "size",
+    "volume",
+    "open_interest",
+    "quotes",
+    "bars",
+)
+"""Columns of a sample, with those of its context, which begin with `_`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +56,39 @@ class Rule:
         broken: True in each row that breaks it; null counts as not broken.
         reason: What is wrong with such a row, for people.
         verdict: What happens to it.
+        severity: How bad it is: info is usual in sound data, an error is data that lies.
     """
 
     name: str
     broken: pl.Expr
     reason: str
     verdict: Verdict = "flag"
+    severity: Severity = "warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How often one rule was broken."""
+    """How often one rule was broken.
+
+    Attributes:
+        rule: Its name.
+        verdict: What became of the rows; a gap is a row that did not come.
+        count: Times.
+        reason: What is wrong, for people.
+        severity: How bad it is.
+        rows: Rows that were looked at.
+        samples: The first few that broke it: column -> value.
+        by_minute: Moment -> times, where rows have one.
+    """
 
     rule: str
     verdict: Literal["quarantine", "flag", "gap"]
     count: int
     reason: str
+    severity: Severity = "warning"
+    rows: int = 0
+    samples: tuple[dict[str, Any], ...] = field(default=(), compare=False)
+    by_minute: dict[datetime, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +123,7 @@ def _duplicate(table: Table) -> Rule:
         ~key.is_first_distinct(),
         "a row with the same key came before it",
         "quarantine",
+        severity="error",
     )
 
 
@@ -102,7 +145,7 @@ def bar_rules(table: Table, *, start: pl.Expr, end: pl.Expr, step: timedelta) ->
             != 0,
             "the bar does not start on its interval's grid",
         ),
-        Rule("no_volume", pl.col("volume") == 0, "nothing was traded in the bar"),
+        Rule("no_volume", pl.col("volume") == 0, "nothing was traded in the bar", severity="info"),
         Rule("outlier", _spike(), "the price jumps away from its neighbours and comes back"),
     ]
 
@@ -127,8 +170,15 @@ def trade_rules(table: Table) -> list[Rule]:
             pl.col("price").is_null() | pl.col("price").is_nan() | (pl.col("price") <= 0),
             "the price is missing, zero or negative",
             "quarantine",
+            severity="error",
         ),
-        Rule("no_size", pl.col("size") <= 0, "the size is zero or negative", "quarantine"),
+        Rule(
+            "no_size",
+            pl.col("size") <= 0,
+            "the size is zero or negative",
+            "quarantine",
+            severity="error",
+        ),
     ]
 
 
@@ -138,6 +188,7 @@ def _off_hours(start: pl.Expr, end: pl.Expr) -> Rule:
         (pl.col("ts") < start) | (pl.col("ts") >= end),
         "the bar starts outside the session and its extended hours",
         "quarantine",
+        "error",
     )
 
 
@@ -161,8 +212,15 @@ def _price_rules(table: Table) -> list[Rule]:
             | (pl.col("high") < pl.col("low")),
             "open, high, low and close contradict each other",
             "quarantine",
+            severity="error",
         ),
-        Rule("negative_volume", pl.col("volume") < 0, "the volume is negative", "quarantine"),
+        Rule(
+            "negative_volume",
+            pl.col("volume") < 0,
+            "the volume is negative",
+            "quarantine",
+            severity="error",
+        ),
     ]
 
 
@@ -206,27 +264,31 @@ def chain_rules(table: Table, *, open_session: bool, rate: float = 0.0) -> list[
             ),
             "the symbol is malformed or names another strike or right",
             "quarantine",
+            severity="error",
         ),
         Rule(
             "bad_price",
             (bid < 0) | (ask <= 0) | bid.is_nan() | ask.is_nan(),
             "a bid or ask is negative or no number",
             "quarantine",
+            severity="error",
         ),
         Rule(
             "expired",
             pl.col("expiration") < pl.col("session"),
             "the contract expired before this session",
             "quarantine",
+            severity="error",
         ),
-        Rule("no_bid", bid.is_null() | (bid == 0), "nobody bids"),
-        Rule("no_ask", ask.is_null(), "nobody offers"),
+        Rule("no_bid", bid.is_null() | (bid == 0), "nobody bids", severity="info"),
+        Rule("no_ask", ask.is_null(), "nobody offers", severity="info"),
         Rule("crossed", bid > ask, "the bid is above the ask"),
-        Rule("locked", (bid == ask) & (bid > 0), "bid and ask are equal"),
+        Rule("locked", (bid == ask) & (bid > 0), "bid and ask are equal", severity="info"),
         Rule(
             "wide",
             (bid > 0) & (spread > 0.10) & (spread > 0.5 * mid),
             "the spread is above half of the mid",
+            severity="info",
         ),
         Rule(
             "below_intrinsic",
@@ -287,20 +349,19 @@ def check(
         ticker: Underlying.
         expected: Values of `ts` that the calendar expects; those that did not come are gaps.
     """
-    marks = [rule.broken.fill_null(value=False).alias(f"_{rule.name}") for rule in rules]
-    judged = rows.with_columns(marks)
-    counts = judged.select(pl.col(f"_{rule.name}").sum() for rule in rules)
+    judged = _marked(rows, rules)
     barring = [rule for rule in rules if rule.verdict == "quarantine"]
     barred = pl.any_horizontal(pl.lit(value=False), *(pl.col(f"_{rule.name}") for rule in barring))
     rejected = judged.filter(barred)
     accepted = judged.filter(~barred)
-    findings = [
-        Finding(rule.name, rule.verdict, int(counts[f"_{rule.name}"].item() or 0), rule.reason)
-        for rule in rules
-    ]
+    findings = _counted(rules, judged)
     if expected is not None:
-        gaps = int((~expected.is_in(accepted["ts"].implode())).sum())
-        findings.append(Finding("gap", "gap", gaps, "the source has no bar for a regular minute"))
+        missing = expected.filter(~expected.is_in(accepted["ts"].implode()))
+        reason = "the source has no bar for a regular minute"
+        gaps = dict.fromkeys(missing, 1)
+        findings.append(
+            Finding("gap", "gap", len(gaps), reason, rows=expected.len(), by_minute=gaps)
+        )
     if "flags" in table.column_names:
         accepted = accepted.with_columns(_flags(rules))
     kept = [name for name in table.column_names if name in accepted.columns]
@@ -311,6 +372,58 @@ def check(
             sorted((each for each in findings if each.count), key=lambda each: -each.count)
         ),
     )
+
+
+def findings_of(rules: Sequence[Rule], rows: Frame) -> list[Finding]:
+    """Return what rules that keep nothing out find in rows, the most frequent first.
+
+    Args:
+        rules: Of one table of rules.
+        rows: With the columns that they read.
+    """
+    found = [each for each in _counted(rules, _marked(rows, rules)) if each.count]
+    return sorted(found, key=lambda each: -each.count)
+
+
+def _marked(rows: Frame, rules: Sequence[Rule]) -> Frame:
+    """Return rows with a column for each rule, true where it is broken."""
+    return rows.with_columns(
+        rule.broken.fill_null(value=False).alias(f"_{rule.name}") for rule in rules
+    )
+
+
+def _counted(rules: Sequence[Rule], judged: Frame) -> list[Finding]:
+    """Return a finding for each rule, with samples where it was broken."""
+    counts = judged.select(pl.col(f"_{rule.name}").sum() for rule in rules)
+    marks = {f"_{rule.name}" for rule in rules}
+    shown = [
+        name
+        for name in judged.columns
+        if name in _SAMPLED or (name.startswith("_") and name not in marks)
+    ]
+    found = []
+    for rule in rules:
+        count = int(counts[f"_{rule.name}"].item() or 0)
+        broken = judged.lazy().filter(f"_{rule.name}")
+        samples = broken.select(shown).head(SAMPLES).collect().to_dicts() if count else []
+        by_minute = (
+            dict(broken.group_by("ts").len().sort("ts").collect().iter_rows())
+            if count and "ts" in judged.columns
+            else {}
+        )
+        found.append(
+            Finding(
+                rule.name,
+                rule.verdict,
+                count,
+                rule.reason,
+                rule.severity,
+                judged.height,
+                tuple(samples),
+                by_minute,
+            )
+        )
+    return found
 
 
 def _flags(rules: Sequence[Rule]) -> pl.Expr:

@@ -155,11 +155,12 @@ def _held(quotes: Frame, beside: Beside) -> Frame:
         # What came with the quotes stands first.
         known = known.unique("occ_symbol", keep="first", maintain_order=True)
         last = last.drop(name, strict=False).join(known, on="occ_symbol", how="left")
+    last = last.sort("occ_symbol")
     multipliers = beside.multipliers
     if multipliers is None:
         return last.with_columns(multiplier=pl.lit(_USUAL_MULTIPLIER), root=roots_of(last))
     stated = multipliers.select("occ_symbol", "multiplier").unique("occ_symbol")
-    last = last.join(stated, on="occ_symbol", how="left")
+    last = last.join(stated, on="occ_symbol", how="left", maintain_order="left")
     return last.with_columns(pl.col("multiplier").fill_null(_USUAL_MULTIPLIER), root=roots_of(last))
 
 

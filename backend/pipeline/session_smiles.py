@@ -106,7 +106,8 @@ def fit_session(enriched: Enriched, moments: Sequence[datetime]) -> list[FittedS
             parts.append(_with_sides(rows, terms))
     if not parts:
         return []
-    priced = pl.concat(parts).sort("ts", "_root", "expiration")
+    # A total order: fits depend on that of their quotes in the last digits, and sometimes beyond.
+    priced = pl.concat(parts).sort("ts", "_root", "occ_symbol")
     found: list[FittedSmile] = []
     for (ts, root), snapshot in priced.group_by("ts", "_root", maintain_order=True):
         found += _fit(ts, str(root), snapshot, enriched.terms)
