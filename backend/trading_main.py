@@ -50,6 +50,10 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="take what the live account holds beside ours as given",
     )
+    add("--kill", action="store_true", help="stop trading: nothing leaves, what works is cancelled")
+    add("--flatten", action="store_true", help="with --kill: close what is held, too")
+    add("--kill-state", action="store_true", help="say whether trading is stopped, and end")
+    add("--resume-trading", action="store_true", help="let trading go on after --kill")
     add("--json", action="store_true", help="one JSON object at the end instead of tables")
     return made
 
@@ -80,12 +84,26 @@ def _spread(text: str) -> float:
     return spread
 
 
+def _switch(arguments: argparse.Namespace) -> int:
+    """Throw the kill switch, tell its state, or let trading go on; return the exit status."""
+    if arguments.kill:
+        from app import kill_command  # noqa: PLC0415 - `--help` answers at once
+
+        return kill_command.run_kill(arguments.account, flatten=arguments.flatten)
+    from app import kill_switch  # noqa: PLC0415 - the light half
+
+    run = kill_switch.run_resume if arguments.resume_trading else kill_switch.run_state
+    return run(arguments.account)
+
+
 def command(arguments: argparse.Namespace) -> int:
     """Run the session that the arguments name; return the exit status."""
     from app import trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
     from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
 
+    if arguments.kill or arguments.kill_state or arguments.resume_trading:
+        return _switch(arguments)
     if arguments.sign_limits:
         return trading_command.run_sign_off(arguments.sign_limits)
     asked = trading_command.TradingAsked(

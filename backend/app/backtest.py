@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.core import Engine
 from engine.desk import Names
+from engine.expiry_desk import ExpiryDesk
 from engine.net_greeks import NetGreeks, net_greeks
 from engine.paper import PaperAccount, PaperBroker
+from engine.risk import RiskGate
 from models.decisions import Denied, Heard, Signalled
 from models.events import Bar
 from models.order_terms import AccountKind, Mode, Side
@@ -138,6 +140,8 @@ def _engine(
     broker = PaperBroker(account, lambda: to_time(engine.market.now_ns))
     names = Names(ACCOUNT, Mode.BACKTEST, strategy.name, "b")
     engine = Engine(strategy, broker, gate=gate, record=decisions.append, names=names)
+    if isinstance(gate, RiskGate):
+        engine.overseer = ExpiryDesk(gate)
     ticker = strategy.needs().symbols[0]
     return engine, BacktestResult(engine, market, ticker, cash, decisions=decisions)
 

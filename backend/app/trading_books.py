@@ -12,7 +12,7 @@ import msgspec
 from app.publish import publish
 from engine.paper import PaperAccount, PaperBroker
 from models.decisions import Decision, Denied
-from models.errors import StoreError
+from models.errors import RiskDenied, StoreError
 from models.journal import Opened
 from models.order_terms import AccountKind, Mode
 from models.trading import AccountTerms
@@ -23,10 +23,13 @@ from utils.transaction_logger import TransactionLogger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from decimal import Decimal
     from pathlib import Path
 
     from models.events import OrderUpdate
+    from models.order_groups import OrderTicket
+    from models.trading import Order
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -107,7 +110,46 @@ def open_paper_account(account_id: str, mode: Mode, cash: Decimal) -> PaperAccou
 
 
 class KeptPaperBroker(PaperBroker):
-    """A paper broker whose account is on the disk before anybody hears what happened in it."""
+    """A paper broker whose account is on the disk before anybody hears what happened in it.
+
+    Args:
+        account: It keeps everything.
+        clock: Gives the market's time, aware.
+        refusal: Asked as a ticket would leave: why it may not, or an empty text.
+    """
+
+    def __init__(
+        self,
+        account: PaperAccount,
+        clock: Callable[[], datetime],
+        refusal: Callable[[OrderTicket], str],
+    ) -> None:
+        super().__init__(account, clock)
+        self._refusal = refusal
+
+    def submit(self, ticket: OrderTicket) -> list[OrderUpdate]:
+        """Place a ticket, unless trading is stopped.
+
+        Raises:
+            RiskDenied: It is.
+            OrderRejected: The ticket is malformed.
+        """
+        self._check(ticket)
+        return super().submit(ticket)
+
+    def replace(self, order_id: str, order: Order) -> list[OrderUpdate]:
+        """Put another order in the place of one that works, unless trading is stopped.
+
+        Raises:
+            RiskDenied: It is.
+            OrderRejected: It cannot be replaced.
+        """
+        self._check(order)
+        return super().replace(order_id, order)
+
+    def _check(self, ticket: OrderTicket) -> None:
+        if reason := self._refusal(ticket):
+            raise RiskDenied(reason, rule="kill_switch", limit="nothing leaves", value="an order")
 
     def _tell(self, updates: list[OrderUpdate]) -> list[OrderUpdate]:
         if updates:

@@ -129,6 +129,14 @@ def open_feed(asked: FeedAsked, wall: Clock = wall_clock) -> Iterator[Feed]:
         yield Feed(given, described, status.origin, clock, session, status.speed)
 
 
+def schwab_clock(settings: SchwabSettings, wall: Clock = wall_clock) -> tuple[Clock, float]:
+    """Return the clock of the service that speaks Schwab's protocols, and how fast it goes."""
+    if settings.base_url == SchwabSettings.model_fields["base_url"].default:
+        return wall, 1.0
+    status = simulator_at(settings.base_url, settings.ca_file)
+    return (market_clock(status.now, status.speed, wall), status.speed) if status else (wall, 1.0)
+
+
 def _real(settings: SchwabSettings, wall: Clock) -> Feed:
     status: SimulatorStatus | None = None
     if settings.base_url != SchwabSettings.model_fields["base_url"].default:

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from app.kill_guard import guarded
+from app.kill_switch import KillSwitch, SwitchFollower, refuse_stopped
 from app.trading_books import KeptPaperBroker, open_books, open_paper_account
 from app.trading_feed import choose_symbols, listening, until_the_close
 from app.trading_mirror import Mirror, check_journal
 from engine.core import Engine
 from engine.desk import Names
+from engine.expiry_desk import ExpiryDesk
 from engine.reconciliation import Baseline, Told, reconcile
 from models.decisions import Began
 from models.errors import ConfigError, StoreError
@@ -82,6 +85,9 @@ class TradingSession:
     stale: str | None = None
     heard_at: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        self.follower = SwitchFollower(self.engine, self.gate, self.books.account_id)
+
     def run(self, hear: Callable[[Decision], None]) -> Iterator[Event]:
         """Trade until the session is over, and yield each event when it has had its effect.
 
@@ -92,6 +98,7 @@ class TradingSession:
         written = 0.0
         for event in self.play():
             self.heard_at = time.monotonic()
+            self.follower.follow()
             yield event
             if self.heard_at - written >= _MIRROR_S:
                 self.stale = self.mirror.write(self.engine)
@@ -167,12 +174,15 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
     feed, now = setup.feed, setup.feed.clock()
     run_id = _run_id(Mode.PAPER, now)
     account_id = asked.account or ("paper" if feed.origin == "live" else f"paper-{run_id}")
-    with open_books(account_id, Mode.PAPER) as books:
+    refuse_stopped(account_id)
+    with guarded(account_id), open_books(account_id, Mode.PAPER) as books:
         check_journal(books, setup.store)
         venue = open_paper_account(account_id, Mode.PAPER, asked.cash)
         _check_time(venue.state.now_ns, now, account_id)
         names = Names(account_id, Mode.PAPER, setup.strategy.name, run_id)
-        broker = KeptPaperBroker(venue, lambda: to_time(engine.market.now_ns))
+        broker = KeptPaperBroker(
+            venue, lambda: to_time(engine.market.now_ns), KillSwitch(account_id).refusal
+        )
         engine = Engine(setup.strategy, broker, gate=setup.gate, record=books.record, names=names)
         engine.market.now_ns = to_ns(now)
         found = _take_up_paper(engine, books)
@@ -180,6 +190,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
         books.record(setup.began(Mode.PAPER, to_ns(now), found))
         needed = choose_symbols(feed, setup.strategy.needs())
         symbols = (*needed, *sorted(venue.symbols() - set(needed)))
+        engine.overseer = ExpiryDesk(setup.gate)
         engine.start(to_ns(now))
 
         def play() -> Iterator[Event]:
@@ -267,7 +278,8 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
         ProviderError: It does not answer.
     """
     feed, now = setup.feed, setup.feed.clock()
-    with open_books(asked.account_id, asked.mode) as books:
+    refuse_stopped(asked.account_id)
+    with guarded(asked.account_id), open_books(asked.account_id, asked.mode) as books:
         check_journal(books, setup.store)
         terms = TradingTerms(
             account_id=asked.account_id,
@@ -279,6 +291,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
             clock=feed.clock,
             retirement=feed.settings.retirement,
             option_level=feed.settings.option_level,
+            stopped=KillSwitch(asked.account_id).refusal,
         )
         with TradingEngine(feed.settings, setup.strategy, terms) as trading:
             found = trading.take_up(books.decisions(), accept_holdings=asked.accept_holdings)
@@ -291,6 +304,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
                 name for name, each in trading.engine.portfolio.holdings.items() if each.quantity
             }
             symbols = (*needed, *sorted(held - set(needed)))
+            trading.engine.overseer = ExpiryDesk(setup.gate)
             trading.start()
 
             def play() -> Iterator[Event]:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from models.decisions import Began, CancelAsked, Denied, Heard, Intended, Restrained, Signalled
+from models.decisions import (
+    Alarmed,
+    Began,
+    CancelAsked,
+    Denied,
+    Halted,
+    Heard,
+    Intended,
+    LimitsRead,
+    Restrained,
+    Signalled,
+)
 from models.options import OptionContract
 from models.order_terms import OrderStatus, Side
 from models.symbols import OCC_LENGTH
@@ -64,12 +75,24 @@ def decision_words(decision: Decision) -> Text | None:
         return Text(f"denied by {decision.rule}: {decision.message}", _BAD)
     if isinstance(decision, CancelAsked):
         return Text(f"cancel {_number(decision.client_order_id)} for {decision.by}", _DIM)
-    if isinstance(decision, Restrained):
-        said = f"closing only: {decision.reason}" if decision.reason else "all orders leave again"
-        return Text(f"{said} ({decision.source})", _BAD if decision.reason else _GOOD)
+    if isinstance(decision, Alarmed | Halted | LimitsRead | Restrained):
+        return _warned(decision)
     if isinstance(decision, Intended | Began):
         return None
     return _heard(decision) if isinstance(decision, Heard) else _ended(decision.settlement)
+
+
+def _warned(decision: Alarmed | Halted | LimitsRead | Restrained) -> Text:
+    if isinstance(decision, Alarmed):
+        return Text(f"ALARM {decision.code}: {decision.message}", "bold red")
+    if isinstance(decision, LimitsRead):
+        return Text(f"limits: {decision.message}", _GOOD if decision.taken else _BAD)
+    if isinstance(decision, Restrained):
+        said = f"closing only: {decision.reason}" if decision.reason else "all orders leave again"
+        return Text(f"{said} ({decision.source})", _BAD if decision.reason else _GOOD)
+    flat = ", what is held is closed" if decision.flatten else ""
+    what = f"STOPPED by {decision.by}: {decision.reason}{flat}"
+    return Text(what if decision.reason else f"trading goes on, by {decision.by}", "bold red")
 
 
 def _ended(ended: Settlement) -> Text:

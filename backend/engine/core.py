@@ -21,9 +21,19 @@ from engine.desk import EngineDesk, Names, Wish
 from engine.market import Market
 from engine.order_book import OrderBook
 from engine.timers import Timer, Timers
-from models.decisions import CancelAsked, Denied, Ended, Heard, Intended, Restrained, Signalled
+from models.decisions import (
+    Alarmed,
+    CancelAsked,
+    Denied,
+    Ended,
+    Halted,
+    Heard,
+    Intended,
+    Restrained,
+    Signalled,
+)
 from models.errors import OrderRejected, OrderUnknown, RiskDenied
-from models.events import Bar, OrderUpdate, Quote, QuoteRun, Restraint, Settlement, TradeTick
+from models.events import Bar, Halt, OrderUpdate, Quote, QuoteRun, Restraint, Settlement, TradeTick
 from models.order_groups import OrderTicket, orders_of
 from models.order_terms import OrderStatus, PositionEffect
 from ports.strategy import Strategy
@@ -72,6 +82,25 @@ class Gate(Protocol):
         ...
 
 
+class Overseer(Protocol):
+    """What looks after a run beside its strategy: at regular times, and when it is halted."""
+
+    every_s: float
+    """Market seconds between two looks."""
+
+    def look(self, engine: Engine) -> None:
+        """Look at the run, and ask by `engine.desk` for what is due."""
+        ...
+
+    def halt(self, engine: Engine, told: Halt) -> None:
+        """Stop everything: cancel what works, close what is held if that is wanted; or go on."""
+        ...
+
+
+OVERSEER = "-overseer"
+"""Name of the overseer's timer."""
+
+
 class Engine:
     """One strategy, one account, one loop."""
 
@@ -97,6 +126,8 @@ class Engine:
         self.broker = broker
         self.gate = gate
         self.names = names
+        self.overseer: Overseer | None = None
+        """Looks after the run beside the strategy; to be set before `start`."""
         self.market = Market()
         self.book = OrderBook()
         self.portfolio = PortfolioTracker()
@@ -108,8 +139,8 @@ class Engine:
         self._record = record
         self._timers = Timers()
         self._watch = broker.watch(self.market.quotes)
-        self._desk = EngineDesk(names, self.market, self.book, self.portfolio)
-        self._wishes = self._desk.wishes
+        self.desk = EngineDesk(names, self.market, self.book, self.portfolio)
+        self._wishes = self.desk.wishes
         kind = type(strategy)
         # A handler that is not overridden is not called: most strategies need few of them.
         self._on_quote = strategy.on_quote if kind.on_quote is not Strategy.on_quote else None
@@ -146,9 +177,24 @@ class Engine:
     def start(self, now_ns: int) -> None:
         """Begin at a time of the market."""
         self.market.now_ns = now_ns
-        self.strategy.desk = self._desk
+        self.strategy.desk = self.desk
         self.strategy.start()
+        if self.overseer is not None:
+            step_ns = round(self.overseer.every_s * 1e9)
+            self._timers.put(Timer(now_ns + step_ns, OVERSEER, step_ns))
         self._settle()
+
+    def alarm(self, code: str, symbol: str, message: str) -> None:
+        """Tell a person, by the journal, of something to look at now."""
+        self._record(
+            Alarmed(
+                event=self.number,
+                at_ns=self.market.now_ns,
+                code=code,
+                symbol=symbol,
+                message=message,
+            )
+        )
 
     def run(self, events: Iterable[Event | QuoteRun]) -> None:
         """Take events, or runs of quotes, until there are no more."""
@@ -236,6 +282,9 @@ class Engine:
         if isinstance(event, Restraint):
             self._restrain(event)
             return
+        if isinstance(event, Halt):
+            self._halt(event)
+            return
         if time_ns >= self._watch.due_ns and (updates := self.broker.observe(event)):
             self._book(updates)
         if isinstance(event, Bar):
@@ -249,7 +298,10 @@ class Engine:
         while self._timers.due_ns <= until_ns:
             timer = self._timers.take()
             self.market.now_ns = max(self.market.now_ns, timer.at_ns)
-            self.strategy.on_timer(timer.name)
+            if timer.name == OVERSEER and self.overseer is not None:
+                self.overseer.look(self)
+            else:
+                self.strategy.on_timer(timer.name)
             if self._wishes:
                 self._settle()
 
@@ -261,7 +313,7 @@ class Engine:
             if isinstance(wish, Timer):
                 self._timers.put(wish)
             elif wish.ticket is None:
-                self._cancel(wish.target or "", self.names.strategy)
+                self.cancel(wish.target or "", self.names.strategy)
             else:
                 self._send(wish, wish.ticket)
 
@@ -279,12 +331,29 @@ class Engine:
         else:
             del self.restraints[told.source]
 
+    def _halt(self, told: Halt) -> None:
+        """Forget what was asked for, and let the overseer stop the run, or let it go on."""
+        self._record(
+            Halted(
+                event=self.number,
+                at_ns=self.market.now_ns,
+                by=told.by,
+                reason=told.reason,
+                flatten=told.flatten,
+            )
+        )
+        if told.reason:
+            self._wishes.clear()
+            self._afterwards.clear()
+        if self.overseer is not None:
+            self.overseer.halt(self, told)
+
     def _send(self, wish: Wish, ticket: OrderTicket) -> None:
         if wish.target is not None and self._partly_filled(wish.target):
             # How much a replacement may trade depends on what the old order fills meanwhile: only
             # when it has ended, that is known.
             self._afterwards[wish.target] = wish
-            self._cancel(wish.target, self.names.strategy)
+            self.cancel(wish.target, self.names.strategy)
             return
         first = orders_of(ticket)[0]
         ticket_id, at_ns = first.client_order_id, self.market.now_ns
@@ -347,7 +416,13 @@ class Engine:
             raise OrderRejected(f"order refused: {reason}", reason=reason)
         return self.broker.replace(old.order_id, orders_of(ticket)[0])
 
-    def _cancel(self, client_order_id: str, by: str) -> None:
+    def cancel(self, client_order_id: str, by: str) -> None:
+        """Have an order cancelled now, or as soon as the broker has named it.
+
+        Args:
+            client_order_id: Which.
+            by: Who wants it, for the journal.
+        """
         order = self.book.order(client_order_id)
         if order is None or order.status.terminal:
             return

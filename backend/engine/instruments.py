@@ -37,6 +37,11 @@ class Instrument(NamedTuple):
         """Whether it is an option."""
         return self.kind != SHARES
 
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call."""
+        return self.kind == CALL
+
 
 @lru_cache(maxsize=65_536)
 def instrument_of(symbol: str) -> Instrument:

@@ -149,6 +149,13 @@ class RiskLimits(Model):
     restricted: tuple[str, ...] = ()
     """Underlyings that are not traded."""
 
+    @property
+    def closed_minutes(self) -> float:
+        """Minutes before its last trade in which a contract is not opened, nor closed at once."""
+        if self.flatten is Flatten.NONE:
+            return self.no_openings_minutes
+        return max(self.no_openings_minutes, self.flatten_minutes)
+
 
 _ORDERED: dict[str, tuple[StrEnum, ...]] = {
     "flatten": (Flatten.ALL, Flatten.SHORTS, Flatten.IN_THE_MONEY, Flatten.NONE),

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from engine.core import Denial
 from engine.instruments import instrument_of
-from engine.limits import Flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +33,7 @@ def market_hours(asked: Question) -> Denial | None:
 
 def expires_soon(asked: Question) -> Denial | None:
     """No opening in a contract in the last minutes before its last trade."""
-    limits = asked.limits
-    most = limits.no_openings_minutes
-    if limits.flatten is not Flatten.NONE:
-        most = max(most, limits.flatten_minutes)
+    most = asked.limits.closed_minutes
     limit_ns = round(most * 60) * _SECOND_NS
     for leg in asked.opened:
         last_ns = instrument_of(leg.symbol).last_ns

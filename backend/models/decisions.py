@@ -162,7 +162,71 @@ class Restrained(msgspec.Struct, frozen=True, kw_only=True, tag="restrained"):
     reason: str
 
 
+class Halted(msgspec.Struct, frozen=True, kw_only=True, tag="halted"):
+    """The kill switch was thrown, or a person let trading go on.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        by: Who did it.
+        reason: One sentence; empty lets trading go on.
+        flatten: Whether what is held is closed.
+    """
+
+    event: int
+    at_ns: int
+    by: str
+    reason: str
+    flatten: bool = False
+
+
+class Alarmed(msgspec.Struct, frozen=True, kw_only=True, tag="alarm", gc=False):
+    """Something that a person should look at now.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        code: What kind: pin_risk, early_assignment, cannot_close, short_at_cut_off.
+        symbol: About which instrument.
+        message: One sentence.
+    """
+
+    event: int
+    at_ns: int
+    code: str
+    symbol: str
+    message: str
+
+
+class LimitsRead(msgspec.Struct, frozen=True, kw_only=True, tag="limits"):
+    """The file of risk limits was changed while the run went on.
+
+    Attributes:
+        event: Number of the event.
+        at_ns: Market time.
+        taken: Whether the new limits count from now on.
+        message: One sentence: what was tightened, or why nothing changes.
+        limits: Those that count now, JSON.
+    """
+
+    event: int
+    at_ns: int
+    taken: bool
+    message: str
+    limits: msgspec.Raw
+
+
 Decision: TypeAlias = (
-    Began | Signalled | Denied | Intended | CancelAsked | Heard | Ended | Restrained
+    Began
+    | Signalled
+    | Denied
+    | Intended
+    | CancelAsked
+    | Heard
+    | Ended
+    | Restrained
+    | Halted
+    | Alarmed
+    | LimitsRead
 )
 """What a decision journal holds."""

@@ -181,6 +181,22 @@ class Restraint(msgspec.Struct, frozen=True, kw_only=True, tag="restraint"):
     reason: str
 
 
+class Halt(msgspec.Struct, frozen=True, kw_only=True, tag="halt"):
+    """The kill switch: from now on nothing leaves, and what works is cancelled; or all goes on.
+
+    Attributes:
+        time_ns: The market's, UTC.
+        by: Who says so.
+        reason: One sentence; empty lets trading go on.
+        flatten: Whether what is held is to be closed.
+    """
+
+    time_ns: int
+    by: str
+    reason: str
+    flatten: bool = False
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="heartbeat"):
     """A stream lives, though nothing happened.
 
@@ -269,7 +285,7 @@ MarketEvent: TypeAlias = Quote | TradeTick | Bar | Heartbeat
 News: TypeAlias = OrderUpdate | Settlement
 """What a broker tells of an account."""
 
-Event: TypeAlias = MarketEvent | News | Restraint
+Event: TypeAlias = MarketEvent | News | Restraint | Halt
 """What the engine's loop eats."""
 
 

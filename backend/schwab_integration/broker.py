@@ -1,7 +1,7 @@
 """Schwab as the house's `Broker`: one account, every order at most once."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -68,6 +68,7 @@ class SchwabBroker:
         times: Clocks.
         updates: The account's stream; polls alone without one.
         poll_every_s: How often `listen` polls.
+        stopped: Says why nothing may leave now: the kill switch; an empty text lets it leave.
     """
 
     def __init__(  # noqa: PLR0913 - each is a part that others hand in
@@ -81,6 +82,7 @@ class SchwabBroker:
         times: DeskTime | None = None,
         updates: Updates | None = None,
         poll_every_s: float = 5.0,
+        stopped: Callable[[OrderTicket], str] | None = None,
     ) -> None:
         self._trader = trader
         self._terms = terms
@@ -90,7 +92,7 @@ class SchwabBroker:
         self._left_out: set[str] = set()
         self._records = OrderRecords(terms.account_id, journal, mode=mode, clock=self._times.clock)
         self._settler = OrderSettler(trader, self._records, self._times)
-        self._desk = OrderDesk(trader, self._records, self._settler, limiter)
+        self._desk = OrderDesk(trader, self._records, self._settler, limiter, stopped)
         self._listener = OrderListener(
             trader,
             self._records,

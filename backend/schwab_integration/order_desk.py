@@ -7,6 +7,7 @@ not leave; and a broker's id belongs to one order.
 """
 
 import logging
+from collections.abc import Callable
 
 import msgspec
 
@@ -38,6 +39,7 @@ class OrderDesk:
         settler: Takes the tickets whose answer is lost; what earlier programs left open is settled
             before anything else leaves.
         limiter: Of the account's order requests; None does not limit.
+        stopped: Asked in the moment in which a ticket leaves: why it may not, or an empty text.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class OrderDesk:
         records: OrderRecords,
         settler: OrderSettler,
         limiter: SharedRateLimiter | None = None,
+        stopped: Callable[[OrderTicket], str] | None = None,
     ) -> None:
+        self._stopped = stopped
         self._trader = trader
         self._records = records
         self._settler = settler
@@ -98,6 +102,7 @@ class OrderDesk:
                 self._check_new(ticket)  # another thread may have used a name meanwhile
                 wait = self._limiter.try_acquire(urgent=urgent) if self._limiter else 0.0
                 if wait <= 0:
+                    self._check_stopped(ticket)
                     intent = Intent(
                         at_ns=self._records.now_ns(),
                         ticket_id=ticket_id,
@@ -107,6 +112,11 @@ class OrderDesk:
                     return self._written(intent)
             if self._limiter:
                 waited += self._limiter.pause(wait, waited)
+
+    def _check_stopped(self, ticket: OrderTicket) -> None:
+        """Look at the kill switch once more, after all waiting and before anything is written."""
+        if self._stopped is not None and (reason := self._stopped(ticket)):
+            raise RiskDenied(reason, rule="kill_switch", limit="nothing leaves", value="an order")
 
     def _written(self, intent: Intent) -> Ticket:
         self._settler.sent(intent.ticket_id)

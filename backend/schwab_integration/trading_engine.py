@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from engine.core import Gate
     from models.decisions import Decision
     from models.events import Event
+    from models.order_groups import OrderTicket
     from models.order_terms import Mode
     from models.trading import AccountTerms
     from ports.strategy import Strategy
@@ -85,6 +86,7 @@ class TradingTerms:
         retirement: Whether the account is an IRA.
         option_level: 0 to 3.
         check_every_s: Wall seconds between two comparisons with the account.
+        stopped: Says why nothing may leave now: the kill switch; an empty text lets it leave.
     """
 
     account_id: str
@@ -97,6 +99,7 @@ class TradingTerms:
     retirement: bool = False
     option_level: int = 3
     check_every_s: float = 20.0
+    stopped: Callable[[OrderTicket], str] | None = None
 
 
 class TradingEngine:
@@ -145,6 +148,7 @@ class TradingEngine:
                 limiter=order_limiter(self._settings, terms.account_id),
                 times=DeskTime(clock=terms.clock),
                 updates=lambda: self._stream.listen(activity=True),
+                stopped=terms.stopped,
             )
             broker = SendingBroker(self._schwab, self._deliveries.put, terms.clock)
             opened.callback(broker.close)
