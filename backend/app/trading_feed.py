@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -20,6 +21,7 @@ from app.simulated_market import (
     simulator_status,
 )
 from app.wiring import SimulatorSettings, simulator_at
+from engine.expiry_desk import Dividend
 from models.errors import ConfigError, DataError
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
@@ -27,6 +29,7 @@ from schwab_integration.live_events import Checked, LiveEvents, Sources
 from schwab_integration.market_data import SchwabMarketData
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.streaming import SchwabStream
+from schwab_integration.token_store import TokenStore
 from simulator.clock import market_clock
 from utils.clock import to_ns, wall_clock
 from utils.feed import conflation_key, plainly
@@ -202,6 +205,33 @@ def _near_the_money(contracts: Frame, spot: float, today: date) -> list[str]:
         "distance", "occ_symbol"
     )
     return nearest.head(MOST_CONTRACTS)["occ_symbol"].to_list()
+
+
+def next_dividends(feed: Feed, needs: Needs) -> dict[str, Dividend]:
+    """Return the next cash dividend of each underlying with options, where the market tells it.
+
+    Raises:
+        ProviderError: The service does not answer.
+    """
+    if not needs.chain_days:
+        return {}
+    with closing(SchwabMarketData(SchwabClient(feed.settings), origin=feed.origin)) as market:
+        rows = market.underlyings(tuple(needs.chain_days), now=feed.clock())
+    known = rows.filter(pl.col("next_dividend_ex_date").is_not_null())
+    return {
+        row["underlying"]: Dividend(
+            row["next_dividend_ex_date"], Decimal(str(row["dividend_amount"] or 0))
+        )
+        for row in known.iter_rows(named=True)
+    }
+
+
+def sign_in_end_ns(feed: Feed) -> int | None:
+    """Return when the sign-in at the broker ends; None at a simulator, whose clock is another."""
+    if feed.origin != "live":
+        return None
+    store = TokenStore(feed.settings.token_path(), app=feed.settings.app_mark)
+    return to_ns(store.read().refresh_expires_at)
 
 
 @contextmanager

@@ -13,8 +13,15 @@ import msgspec
 
 from app.kill_guard import guarded
 from app.kill_switch import KillSwitch, SwitchFollower, refuse_stopped
+from app.limits_watch import LimitsWatch
 from app.trading_books import KeptPaperBroker, open_books, open_paper_account
-from app.trading_feed import choose_symbols, listening, until_the_close
+from app.trading_feed import (
+    choose_symbols,
+    listening,
+    next_dividends,
+    sign_in_end_ns,
+    until_the_close,
+)
 from app.trading_mirror import Mirror, check_journal
 from engine.core import Engine
 from engine.desk import Names
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from decimal import Decimal
+    from pathlib import Path
 
     from app.trading_books import Books
     from app.trading_feed import Feed
@@ -70,6 +78,7 @@ class TradingSession:
         books: Where it writes.
         mirror: Their copy in the database.
         notes: What a person should know of its beginning.
+        limits_file: Is read again when it changes.
         stale: Why the database does not have the newest state, or None.
         heard_at: When the newest event came, monotonic seconds.
     """
@@ -82,10 +91,12 @@ class TradingSession:
     books: Books
     mirror: Mirror
     notes: list[str] = field(default_factory=list)
+    limits_file: Path | None = None
     stale: str | None = None
     heard_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
+        self.limits = LimitsWatch(self.limits_file, self.gate, self.books.record)
         self.follower = SwitchFollower(self.engine, self.gate, self.books.account_id)
 
     def run(self, hear: Callable[[Decision], None]) -> Iterator[Event]:
@@ -99,6 +110,7 @@ class TradingSession:
         for event in self.play():
             self.heard_at = time.monotonic()
             self.follower.follow()
+            self.limits.look(self.engine)
             yield event
             if self.heard_at - written >= _MIRROR_S:
                 self.stale = self.mirror.write(self.engine)
@@ -126,6 +138,7 @@ class Setup:
         gate: What orders must pass.
         feed: The market.
         store: The database.
+        limits_file: Of the gate's limits.
     """
 
     strategy: Strategy
@@ -133,6 +146,15 @@ class Setup:
     gate: RiskGate
     feed: Feed
     store: Store
+    limits_file: Path | None = None
+
+    def overseer(self) -> ExpiryDesk:
+        """Return who looks after the run, with the dividends that the market announces.
+
+        Raises:
+            ProviderError: The market does not answer.
+        """
+        return ExpiryDesk(self.gate, next_dividends(self.feed, self.strategy.needs()))
 
     def began(self, mode: Mode, now_ns: int, found: Reconciled) -> Began:
         """Return the record of a beginning."""
@@ -190,7 +212,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
         books.record(setup.began(Mode.PAPER, to_ns(now), found))
         needed = choose_symbols(feed, setup.strategy.needs())
         symbols = (*needed, *sorted(venue.symbols() - set(needed)))
-        engine.overseer = ExpiryDesk(setup.gate)
+        engine.overseer = setup.overseer()
         engine.start(to_ns(now))
 
         def play() -> Iterator[Event]:
@@ -200,7 +222,9 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
                     yield event
 
         mirror = Mirror(books, setup.store)
-        yield TradingSession(engine, setup.gate, feed, symbols, play, books, mirror, notes)
+        yield TradingSession(
+            engine, setup.gate, feed, symbols, play, books, mirror, notes, setup.limits_file
+        )
 
 
 def _take_up_paper(engine: Engine, books: Books) -> Reconciled:
@@ -304,7 +328,9 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
                 name for name, each in trading.engine.portfolio.holdings.items() if each.quantity
             }
             symbols = (*needed, *sorted(held - set(needed)))
-            trading.engine.overseer = ExpiryDesk(setup.gate)
+            setup.gate.account = trading.report
+            setup.gate.sign_in_until_ns = sign_in_end_ns(feed)
+            trading.engine.overseer = setup.overseer()
             trading.start()
 
             def play() -> Iterator[Event]:
@@ -312,5 +338,13 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
 
             mirror = Mirror(books, setup.store)
             yield TradingSession(
-                trading.engine, setup.gate, feed, symbols, play, books, mirror, notes
+                trading.engine,
+                setup.gate,
+                feed,
+                symbols,
+                play,
+                books,
+                mirror,
+                notes,
+                setup.limits_file,
             )

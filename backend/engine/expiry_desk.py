@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from models.trading import Order
 
 _MINUTE_NS = 60_000_000_000
+_ROUNDING = 1e-9
 BY = "0dte_desk"
 """Who closes and cancels, in the journal."""
 
@@ -153,7 +154,7 @@ class ExpiryDesk:
             spot = price_of(quotes.get(instrument.underlying))
             if left_ns <= round(limits.closed_minutes * _MINUTE_NS):
                 away = abs(spot - instrument.strike)
-                if away <= limits.pin_distance * instrument.strike:
+                if away <= limits.pin_distance * instrument.strike + _ROUNDING:
                     said = (
                         f"{instrument.underlying} stands {away:.2f} USD from a short strike: {name}"
                     )
@@ -175,7 +176,7 @@ class ExpiryDesk:
         left = extrinsic(name, engine.market.quotes)
         spot = price_of(engine.market.quotes.get(instrument.underlying))
         due = next_session(today).day >= dividend.ex_date
-        if due and in_the_money(name, spot) > 0 and left < float(dividend.amount):
+        if due and in_the_money(name, spot) > 0 and left < float(dividend.amount) - _ROUNDING:
             said = (
                 f"{name} is worth {left:.2f} USD above its intrinsic value, less than the dividend "
                 f"of {dividend.amount} on {dividend.ex_date}: it may be assigned tonight"

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from engine.core import Engine
 from engine.desk import Names
 from engine.reconciliation import SAME_TIME_NS, Baseline, Reconciled, Told, reconcile
+from engine.risk_account import AccountReport
 from models.decisions import Began, Ended
 from models.errors import ConfigError
 from models.events import OrderUpdate, Restraint, Settlement
@@ -121,6 +122,8 @@ class TradingEngine:
         self._baseline = Baseline(0, {})
         self._state = 0
         self._doubts: list[str] = []
+        self.report: AccountReport | None = None
+        """What Schwab says of the account's day trades, once it was asked."""
         self._settled: dict[str, Decimal] = {}
         self._differed = False
 
@@ -173,7 +176,14 @@ class TradingEngine:
         wanted = self._terms.account_id
         numbers = {each.hash_value: each.account_number for each in trader.account_numbers()}
         for account in trader.accounts():
-            if account.securities_account.account_number == numbers.get(wanted):
+            reported = account.securities_account
+            if reported.account_number == numbers.get(wanted):
+                trips = reported.round_trips
+                self.report = AccountReport(
+                    None if trips is None else int(trips),
+                    reported.is_day_trader,
+                    to_ns(self._terms.clock()),
+                )
                 return terms_of(
                     account,
                     account_id=wanted,
