@@ -20,6 +20,7 @@ from app.limits_file import read_limits
 from app.live_orders import choose_account, sign_off, signed_limits
 from app.strategy_catalog import find_strategy, make_strategy, read_parameters
 from app.trading_feed import open_feed
+from app.trading_notices import trading_notices
 from app.trading_session import LiveAsked, PaperAsked, Setup, live_session, paper_session
 from app.trading_view import TradingView
 from app.trading_words import coloured, positions_table
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from app.backtest_events import StoredMarket
     from app.trading_feed import Feed, FeedAsked
     from app.trading_session import TradingSession
+    from models.decisions import Decision
     from ports.store import Store
     from ports.strategy import Parameters, Strategy
     from utils.market_calendar import Session
@@ -202,10 +204,16 @@ def _play(session: TradingSession, *, as_json: bool) -> None:
     console.print(f"{session.feed.described}: {len(session.symbols)} instruments", soft_wrap=True)
     for note in session.notes:
         console.print(note, style="dim", soft_wrap=True)
-    with TradingView(session, console) as view:
-        for _ in session.run(view.say):
+    with trading_notices(session) as notices, TradingView(session, console) as view:
+
+        def hear(decision: Decision) -> None:
+            view.say(decision)
+            notices.say(decision)
+
+        for event in session.run(hear):
+            notices.watch(event)
             view.tick()
-    session.finish()
+        session.finish()
     _show(session, console, as_json=as_json)
 
 

@@ -29,7 +29,7 @@ from engine.expiry_desk import ExpiryDesk
 from engine.reconciliation import Baseline, Told, reconcile
 from models.decisions import Began
 from models.errors import ConfigError, StoreError
-from models.events import Heartbeat
+from models.events import Heartbeat, Restraint
 from models.order_terms import Mode
 from schwab_integration.trading_engine import TradingEngine, TradingTerms
 from utils.clock import to_ns, to_time
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 _MIRROR_S = 1.0
 """Between two writes to the database, wall time."""
+
+DATABASE = "database"
+"""Source of the restraint while the database does not take its copy of the books."""
 
 _LONG_AGO = timedelta(days=60)
 
@@ -81,6 +84,7 @@ class TradingSession:
         limits_file: Is read again when it changes.
         stale: Why the database does not have the newest state, or None.
         heard_at: When the newest event came, monotonic seconds.
+        copied_every_s: Wall seconds between two writes to the database.
     """
 
     engine: Engine
@@ -94,6 +98,7 @@ class TradingSession:
     limits_file: Path | None = None
     stale: str | None = None
     heard_at: float = field(default_factory=time.monotonic)
+    copied_every_s: float = _MIRROR_S
 
     def __post_init__(self) -> None:
         self.limits = LimitsWatch(self.limits_file, self.gate, self.books.record)
@@ -112,9 +117,17 @@ class TradingSession:
             self.follower.follow()
             self.limits.look(self.engine)
             yield event
-            if self.heard_at - written >= _MIRROR_S:
-                self.stale = self.mirror.write(self.engine)
+            if self.heard_at - written >= self.copied_every_s:
+                self._copy()
                 written = time.monotonic()
+
+    def _copy(self) -> None:
+        """Bring the database up to date; while it does not take that, nothing is opened."""
+        self.stale = self.mirror.write(self.engine)
+        if (self.stale is not None) != (DATABASE in self.engine.restraints):
+            reason = f"the database is behind: {self.stale}" if self.stale else ""
+            now_ns = self.engine.market.now_ns
+            self.engine.on(Restraint(time_ns=now_ns, source=DATABASE, reason=reason))
 
     def finish(self) -> None:
         """End: the strategy hears it, and the database gets what it lacks.

@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 from models.errors import AuthError, ConfigError, Unavailable
 from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.config import PROVIDER
-from schwab_integration.notifier import NEEDED
 from schwab_integration.token_store import SIGN_IN
+from utils.notifier import NEEDED
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, Playwright

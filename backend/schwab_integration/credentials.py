@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from models.errors import ConfigError
-from schwab_integration.notifier import NEEDED
+from utils.notifier import NEEDED
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -78,14 +78,16 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _watch(schwab: SchwabSettings, own: SignInSettings) -> SignInWatch:
     from schwab_integration.auth import token_store  # noqa: PLC0415 - as above
-    from schwab_integration.notifier import Notifier  # noqa: PLC0415
     from schwab_integration.sign_in_watch import SignInWatch  # noqa: PLC0415
+    from utils.notifier import Notifier  # noqa: PLC0415
 
     addresses = own.addresses()
     if not addresses:
         print("SCHWAB_WARN_URLS is not set: warnings are printed here alone.", file=sys.stderr)
     renew = _browser(schwab, own) if own.auto_sign_in else None
-    return SignInWatch(token_store(schwab), Notifier(addresses).send, renew=renew)
+    return SignInWatch(
+        token_store(schwab), Notifier(addresses, "SCHWAB_WARN_URLS").send, renew=renew
+    )
 
 
 def _browser(schwab: SchwabSettings, own: SignInSettings) -> Callable[[], Token]:
@@ -131,11 +133,13 @@ def _for_ever(watch: SignInWatch) -> int:
 
 def _test(own: SignInSettings) -> int:
     from models.errors import ConfigError  # noqa: PLC0415 - as above
-    from schwab_integration.notifier import Notifier  # noqa: PLC0415
+    from utils.notifier import Notifier  # noqa: PLC0415
 
     if not own.addresses():
         raise ConfigError("SCHWAB_WARN_URLS is not set: put addresses there, see .env.example")
-    Notifier(own.addresses()).send("Schwab: a test", "Warnings of the sign-in's end arrive here.")
+    Notifier(own.addresses(), "SCHWAB_WARN_URLS").send(
+        "Schwab: a test", "Warnings of the sign-in's end arrive here."
+    )
     print(f"Sent to {len(own.addresses())} addresses.")
     return cli.OK
 

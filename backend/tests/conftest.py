@@ -41,7 +41,7 @@ settings.load_profile("prove" if os.environ.get("PROVE") else "gate")
 ROOT_VARIABLE = "OPTIONS_TEST_ROOT"
 LONG_FIRST = {"integration", "third_party", "house", "test_live_trading_workflow.py"}
 """Folders and files whose tests run whole programs."""
-SETTINGS_OF_OTHERS = ("SUPABASE_", "SCHWAB_", "POLYGON_", "PG")
+SETTINGS_OF_OTHERS = ("SUPABASE_", "SCHWAB_", "POLYGON_", "TRADING_", "PG")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -407,7 +407,7 @@ def test_a_warning_that_nobody_takes_stays_due(desk: Desk, serve: Any, answer: A
     desk.signed_in(refresh_expires_at=datetime.now(UTC) - timedelta(hours=5))
     done = desk.run(WATCH, "--once", SCHWAB_WARN_URLS="json://127.0.0.1:9/hush-hush-path")
     assert done.status == 2
-    assert "none of the 1 addresses of SCHWAB_WARN_URLS took the warning" in done.err
+    assert "none of the 1 addresses of SCHWAB_WARN_URLS took the notice" in done.err
     assert "hush" not in done.err
     webhook = serve(lambda _: answer())
     urls = webhook.url.replace("http", "json")

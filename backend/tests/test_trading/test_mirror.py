@@ -14,9 +14,11 @@ import pytest
 
 from app.trading_books import open_books
 from app.trading_mirror import Mirror, check_journal
+from app.trading_session import TradingSession
 from engine.core import Engine
 from engine.desk import Names
 from engine.paper import PaperAccount, PaperBroker
+from models.decisions import Denied, Restrained
 from models.errors import JournalDamaged, StoreError
 from models.events import Quote
 from models.order_terms import AccountKind, Mode, Side
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from app.trading_books import Books
+    from models.events import Event
 
 OPEN_NS = 1_700_058_600_000_000_000
 
@@ -173,3 +176,41 @@ def test_a_journal_that_was_put_back_is_found_by_the_databases_checkpoint(home: 
     ):
         check_journal(books, database)  # type: ignore[arg-type]
     assert caught.value.seq == count_then - 5  # the run that looks has added its own beginning
+
+
+def test_while_the_database_is_away_nothing_is_opened_and_afterwards_again(books: Books) -> None:
+    """What the strategy asks for is denied before it leaves; a position may still be closed."""
+    database, engine = Database(), engine_of(books)
+    mirror = Mirror(books, database)  # type: ignore[arg-type]
+    restraints = []
+
+    def play() -> Iterator[Event]:
+        for second in range(1, 7):
+            database.away = second in {2, 3}
+            event = quote(second)
+            engine.on(event)
+            if mirror._writing is not None:
+                wait([mirror._writing], 10)
+            yield event
+
+    nothing: Any = None
+    session = TradingSession(engine, nothing, nothing, ("QQQ",), play, books, mirror)
+    session.copied_every_s = 0.0
+    left = []
+    for _ in session.run(lambda _: None):
+        if mirror._writing is not None:
+            wait([mirror._writing], 10)
+        restraints.append(dict(engine.restraints))
+        left.append(engine.portfolio.quantity("QQQ"))
+    assert "database" in {name for each in restraints for name in each}
+    away = [number for number, each in enumerate(restraints) if each]
+    assert restraints[away[0]]["database"] == "the database is behind: the database went away"
+    assert restraints[-1] == {}
+    for number in away[:-1]:
+        assert left[number + 1] == left[number]
+    session.finish()
+    assert len(database.rows["trades"]) == left[-1]
+    told = [each for each in books.decisions() if isinstance(each, Denied)]
+    assert {each.rule for each in told} == {"closing_only"}
+    reasons = [each.reason for each in books.decisions() if isinstance(each, Restrained)]
+    assert reasons == ["the database is behind: the database went away", ""]
