@@ -35,6 +35,19 @@ def parser() -> argparse.ArgumentParser:
     add("--limits", type=Path, metavar="FILE", help="risk limits, YAML")
     add("--account", type=_name, help="name of a paper account; of a live one the hash or its end")
     add("--cash", type=_usd, default=Decimal(100_000), help="in a new account (default: 100000)")
+    add(
+        "--package-fills",
+        choices=("natural", "between"),
+        default="natural",
+        help="on paper: packages pay "
+        "the natural price (default), or one between it and the middle by legs and width",
+    )
+    add(
+        "--latency-ms",
+        type=_latency,
+        default=250,
+        help="on paper: from an order to the venue (250)",
+    )
     add("--source", choices=("auto", "schwab", "simulator"), default="auto", help="of the market")
     add("--clock", type=request.moment, help="where a simulator begins, as 2026-11-20T15:00")
     add("--speed", type=float, help="market seconds a wall second of a simulator")
@@ -74,6 +87,12 @@ def _usd(text: str) -> Decimal:
     return amount
 
 
+def _latency(text: str) -> int:
+    if not text.isdigit() or int(text) > 60_000:
+        raise argparse.ArgumentTypeError(f"{text!r} ms is no latency: give 0 to 60000")
+    return int(text)
+
+
 def _spread(text: str) -> float:
     try:
         spread = float(text)
@@ -101,6 +120,7 @@ def command(arguments: argparse.Namespace) -> int:
     from app import trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
     from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
+    from engine.matching import BETWEEN, TOUCH  # noqa: PLC0415 - the same
 
     if arguments.kill or arguments.kill_state or arguments.resume_trading:
         return _switch(arguments)
@@ -112,7 +132,13 @@ def command(arguments: argparse.Namespace) -> int:
         pairs=tuple(arguments.param),
         parameters=arguments.params,
         limits=arguments.limits,
-        paper=PaperAsked(arguments.account, arguments.cash),
+        paper=PaperAsked(
+            arguments.account,
+            arguments.cash,
+            (BETWEEN if arguments.package_fills == "between" else TOUCH)._replace(
+                latency_ns=arguments.latency_ms * 1_000_000
+            ),
+        ),
         live=trading_command.LiveWish(
             arguments.i_understand_live_orders, arguments.accept_holdings
         ),

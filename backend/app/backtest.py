@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from app.backtest_events import StoredMarket
+    from app.trading_session import PaperAsked
     from engine.core import Gate
     from models.decisions import Decision
     from models.events import Fill
@@ -102,16 +103,22 @@ class BacktestResult:
 
 
 def run_backtest(
-    strategy: Strategy, market: StoredMarket, gate: Gate, cash: Decimal
+    strategy: Strategy, market: StoredMarket, gate: Gate, asked: PaperAsked
 ) -> Iterator[tuple[Session, BacktestResult]]:
     """Run a strategy over stored sessions; yield the result so far after each session.
 
     Equal data gives equal decisions: the run's names are fixed.
 
+    Args:
+        strategy: What decides.
+        market: What is replayed.
+        gate: What orders must pass.
+        asked: Cash of the account, and how its orders fill.
+
     Raises:
         StoreError: The data cannot be read.
     """
-    engine, result = _engine(strategy, market, gate, cash)
+    engine, result = _engine(strategy, market, gate, asked)
     needs = strategy.needs()
     follow = _Follower(engine, needs.symbols[0], result)
     for number, session in enumerate(market.sessions):
@@ -127,14 +134,15 @@ def run_backtest(
 
 
 def _engine(
-    strategy: Strategy, market: StoredMarket, gate: Gate, cash: Decimal
+    strategy: Strategy, market: StoredMarket, gate: Gate, asked: PaperAsked
 ) -> tuple[Engine, BacktestResult]:
     ids = itertools.count(1)
     account = PaperAccount(
         AccountTerms(account_id=ACCOUNT, kind=AccountKind.MARGIN),
-        cash,
+        asked.cash,
         mode=Mode.BACKTEST,
         order_ids=lambda: next(ids),
+        rules=asked.rules,
     )
     decisions: list[Decision] = []
     broker = PaperBroker(account, lambda: to_time(engine.market.now_ns))
@@ -143,7 +151,7 @@ def _engine(
     if isinstance(gate, RiskGate):
         engine.overseer = ExpiryDesk(gate)
     ticker = strategy.needs().symbols[0]
-    return engine, BacktestResult(engine, market, ticker, cash, decisions=decisions)
+    return engine, BacktestResult(engine, market, ticker, asked.cash, decisions=decisions)
 
 
 class _Follower:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from engine.matching import MatchRules
     from models.events import OrderUpdate
     from models.order_groups import OrderTicket
     from models.trading import Order
@@ -86,8 +87,16 @@ def open_books(account_id: str, mode: Mode) -> Iterator[Books]:
         yield books
 
 
-def open_paper_account(account_id: str, mode: Mode, cash: Decimal) -> PaperAccount:
+def open_paper_account(
+    account_id: str, mode: Mode, cash: Decimal, rules: MatchRules
+) -> PaperAccount:
     """Return the paper account as its last run left it, or a new one with this cash.
+
+    Args:
+        account_id: Its name.
+        mode: Stamped on orders and fills.
+        cash: USD in a new one.
+        rules: How its orders fill.
 
     Raises:
         StoreError: Its file cannot be read.
@@ -99,6 +108,7 @@ def open_paper_account(account_id: str, mode: Mode, cash: Decimal) -> PaperAccou
         cash,
         mode=mode,
         order_ids=lambda: next(ids),
+        rules=rules,
     )
     path = _account_file(account_id)
     if path.exists():

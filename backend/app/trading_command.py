@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from app.backtest_events import StoredMarket
     from app.trading_feed import Feed, FeedAsked
     from app.trading_session import TradingSession
+    from engine.matching import MatchRules
     from models.decisions import Decision
     from ports.store import Store
     from ports.strategy import Parameters, Strategy
@@ -233,13 +234,13 @@ def run_backtest_command(asked: TradingAsked) -> int:
             f"{len(market.sessions)} of {len(sessions)} sessions are stored ({market.source}, "
             f"{market.origin})"
         )
-        running = run_backtest(strategy, market, gate, asked.paper.cash)
+        running = run_backtest(strategy, market, gate, asked.paper)
         progress = track(
             running, "backtest", total=len(market.sessions), console=console, transient=True
         )
         result = [result for _, result in progress][-1]
     folder = asked.backtest.out or _report_folder(result)
-    page = write_report(folder, result, _assumptions(market))
+    page = write_report(folder, result, _assumptions(market, asked.paper.rules))
     _show_backtest(result, page, console, as_json=asked.json)
     return cli.OK if len(market.sessions) == len(sessions) else cli.PARTIAL
 
@@ -267,11 +268,14 @@ def _report_folder(result: BacktestResult) -> Path:
     return state_folder("backtests", name)
 
 
-def _assumptions(market: StoredMarket) -> list[str]:
+def _assumptions(market: StoredMarket, rules: MatchRules) -> list[str]:
+    natural = rules.package_widths is None
+    package = "the natural price" if natural else "a price between the middle and the natural one"
     return [
         f"Of the underlying bars are stored: its quotes lie {market.spread:g} USD wide around closes.",
         "Quotes are those of minutes: limits on their age count minutes as seconds.",
         f"The {MOST_CONTRACTS} contracts nearest to the money at the opening are replayed.",
+        f"Orders arrive after {rules.latency_ns / 1e6:g} ms; packages trade at {package}.",
     ]
 
 

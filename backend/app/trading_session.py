@@ -26,6 +26,7 @@ from app.trading_mirror import Mirror, check_journal
 from engine.core import Engine
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
+from engine.matching import TOUCH
 from engine.reconciliation import Baseline, Told, reconcile
 from models.decisions import Began
 from models.errors import ConfigError, StoreError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from app.trading_books import Books
     from app.trading_feed import Feed
+    from engine.matching import MatchRules
     from engine.reconciliation import Reconciled
     from engine.risk import RiskGate
     from models.decisions import Decision
@@ -190,10 +192,12 @@ class PaperAsked:
     Attributes:
         account: Its name; None: "paper" on a live market, one of its own on a simulated one.
         cash: USD in it, if it is new.
+        rules: How its orders fill.
     """
 
     account: str | None
     cash: Decimal
+    rules: MatchRules = TOUCH
 
 
 @contextmanager
@@ -212,7 +216,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
     refuse_stopped(account_id)
     with guarded(account_id), open_books(account_id, Mode.PAPER) as books:
         check_journal(books, setup.store)
-        venue = open_paper_account(account_id, Mode.PAPER, asked.cash)
+        venue = open_paper_account(account_id, Mode.PAPER, asked.cash, asked.rules)
         _check_time(venue.state.now_ns, now, account_id)
         names = Names(account_id, Mode.PAPER, setup.strategy.name, run_id)
         broker = KeptPaperBroker(

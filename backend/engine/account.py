@@ -39,6 +39,7 @@ from engine.means import (
     mark,
 )
 from engine.paper_state import AccountState, PaperOrder
+from engine.queue_position import may_rest, passed
 from engine.trading_hours import OrderHours, day_end_ns, day_of, expiry_ns
 from models.errors import OrderRejected
 from models.events import OrderUpdate
@@ -76,8 +77,9 @@ _STOPS = frozenset(
 _ON_CLOSE = frozenset({OrderType.MARKET_ON_CLOSE, OrderType.LIMIT_ON_CLOSE})
 _AT_ONCE = frozenset({TimeInForce.FILL_OR_KILL, TimeInForce.IMMEDIATE_OR_CANCEL})
 
-# What is due at one moment happens in this order: orders end, contracts expire, orders begin.
-_CLOSE, _EXPIRY, _OPEN = 0, 1, 2
+# What is due at one moment happens in this order: orders end, contracts expire, orders begin, cancels
+# arrive.
+_CLOSE, _EXPIRY, _OPEN, _CANCEL = 0, 1, 2, 3
 
 
 class PaperAccount:
@@ -128,6 +130,8 @@ class PaperAccount:
         for order in self.state.orders.values():
             if order.open_ns and not order.status.terminal:
                 self._enlist(order)
+                if order.cancel_ns:
+                    self._due(order.cancel_ns, _CANCEL, order.number, order.order_id)
                 twin = self._twin_reserve(order)
                 first = order.sibling is None or not self._enlisted(order.sibling)
                 self._reserved += order.reserve if first else max(order.reserve - twin, _ZERO)
@@ -155,17 +159,22 @@ class PaperAccount:
                 raise refuse(f"client order id {order.client_order_id} was used before")
             seen.add(order.client_order_id)
         for taken in self._take(ticket, None):
-            self._enter(taken)
+            self._enter(taken, self.rules.latency_ns)
         return self._told()
 
     def cancel(self, order_id: str, now_ns: int) -> list[OrderUpdate]:
-        """Cancel an order, what waits for it, and the other one of a pair.
+        """Cancel an order, what waits for it, and the other one of a pair; after the latency.
 
         Raises:
             OrderRejected: There is no such order, or it has ended.
         """
         self._advance(now_ns)
-        self._end(self._standing(order_id), OrderStatus.CANCELED, "canceled on request")
+        order = self._standing(order_id)
+        if self.rules.latency_ns:
+            order.cancel_ns = self.state.now_ns + self.rules.latency_ns
+            self._due(order.cancel_ns, _CANCEL, order.number, order_id)
+        else:
+            self._end(order, OrderStatus.CANCELED, "canceled on request")
         return self._told()
 
     def replace(self, order_id: str, order: Order, now_ns: int) -> list[OrderUpdate]:
@@ -204,7 +213,7 @@ class PaperAccount:
         if waits:
             self._tell(new, OrderStatus.WAITING)
         else:
-            self._enter(new)
+            self._enter(new, self.rules.latency_ns)
         return self._told()
 
     def preview(self, ticket: OrderTicket, now_ns: int) -> OrderPreview:
@@ -270,6 +279,8 @@ class PaperAccount:
                 order = orders.get(number)
                 if order is not None:  # an earlier one may have ended it
                     self._meet(order, quote)
+                    if self.rules.queue:
+                        self._rest(order, quote)
         return self._told() if self._out else []
 
     def on_time(self, now_ns: int) -> list[OrderUpdate]:
@@ -452,8 +463,8 @@ class PaperAccount:
         self._tell(order, OrderStatus.SUBMITTED)
         return [order]
 
-    def _enter(self, order: PaperOrder) -> None:
-        """Let an order begin: judged, then queued, waiting for its stop, or working."""
+    def _enter(self, order: PaperOrder, latency_ns: int = 0) -> None:
+        """Let an order begin: judged, then on its way, queued, waiting for its stop, or working."""
         if order.status.terminal:
             return  # its twin ended it before its turn came
         symbols = [leg.symbol for leg in order.legs]
@@ -465,13 +476,17 @@ class PaperAccount:
         if verdict.refusal:
             self._end(order, OrderStatus.REJECTED, verdict.refusal)
             return
+        order.arrives_ns = now + latency_ns
         self._enlist(order)
         self._hold_back(order, verdict.reserve)
-        if now < order.open_ns or (order.order_type in _STOPS):
-            self._tell(order, OrderStatus.WAITING)
-        else:
-            self._tell(order, OrderStatus.WORKING)
-        if now >= order.open_ns:
+        if not latency_ns:
+            self._begin(order)
+
+    def _begin(self, order: PaperOrder) -> None:
+        """Let an order that has arrived wait, or work."""
+        waits = self.state.now_ns < order.open_ns or order.order_type in _STOPS
+        self._tell(order, OrderStatus.WAITING if waits else OrderStatus.WORKING)
+        if self.state.now_ns >= order.open_ns:
             self._arrive(order)
 
     def _enlist(self, order: PaperOrder) -> None:
@@ -479,8 +494,9 @@ class PaperAccount:
         for leg in order.legs:
             self._books.setdefault(leg.symbol, {})[order.number] = order
         self._live.setdefault(order.underlying, {})[order.number] = order
-        if order.open_ns > self.state.now_ns:
-            self._due(order.open_ns, _OPEN, order.number, order.order_id)
+        for at_ns in {order.arrives_ns, order.open_ns}:
+            if at_ns > self.state.now_ns:
+                self._due(at_ns, _OPEN, order.number, order.order_id)
         self._due(order.close_ns, _CLOSE, order.number, order.order_id)
 
     def _delist(self, order: PaperOrder) -> None:
@@ -573,6 +589,25 @@ class PaperAccount:
         quote = self.state.quotes.get(order.legs[0].symbol)
         if quote is not None:
             self._meet(order, quote)
+            if self.rules.queue:
+                self._rest(order, quote)
+
+    def _rest(self, order: PaperOrder, quote: Quote) -> None:
+        """Let an order that rests at its limit move up in the queue there, and fill in its turn."""
+        waits = order.order_type in _STOPS and not order.triggered
+        if order.status.terminal or waits or not may_rest(order) or not self._works(order, quote):
+            return
+        leg = order.legs[0]
+        ours = sum(
+            (other.quantity - other.filled) * other.legs[0].ratio
+            for other in self._books.get(leg.symbol, {}).values()
+            if other.number < order.number
+            and may_rest(other)
+            and (other.limit, other.legs[0].sign) == (order.limit, leg.sign)
+        )
+        units = passed(order, quote, ours)
+        if units and order.limit is not None:
+            self._fill(order, Match(units, (order.limit,)), resting=True)
 
     def _meet(self, order: PaperOrder, quote: Quote) -> None:
         """Let a working order meet the newest quote of one of its legs."""
@@ -600,7 +635,7 @@ class PaperAccount:
 
     def _works(self, order: PaperOrder, quote: Quote) -> bool:
         """Return whether an order may trade against a quote, whatever its price."""
-        if not order.open_ns <= self.state.now_ns < order.close_ns:
+        if not max(order.open_ns, order.arrives_ns) <= self.state.now_ns < order.close_ns:
             return False
         if quote.time_ns < order.open_ns:
             return False  # told late: it is of another session
@@ -634,8 +669,14 @@ class PaperAccount:
         self._tell(order, OrderStatus.WORKING)
         return True
 
-    def _fill(self, order: PaperOrder, match: Match) -> None:
-        """Book a fill, unless the account can no longer bear it."""
+    def _fill(self, order: PaperOrder, match: Match, *, resting: bool = False) -> None:
+        """Book a fill, unless the account can no longer bear it.
+
+        Args:
+            order: Whose it is.
+            match: What trades.
+            resting: Others came to it: nothing of what is displayed was taken.
+        """
         refusal = self._late_refusal(order, match)
         if refusal:
             status = OrderStatus.CANCELED if order.filled else OrderStatus.REJECTED
@@ -643,7 +684,7 @@ class PaperAccount:
             return
         state = self.state
         rest = order.quantity - order.filled
-        if self.rules.sizes:
+        if self.rules.sizes and not resting:
             for leg in order.legs:
                 bid, ask = state.taken.get(leg.symbol, (0, 0))
                 count = match.units * leg.ratio
@@ -714,11 +755,18 @@ class PaperAccount:
                 continue
             if rank == _OPEN:
                 self._opens(order)
+            elif rank == _CANCEL:
+                self._end(order, OrderStatus.CANCELED, "canceled on request")
             elif order.close_ns <= at_ns:
                 self._closes(order)
         state.now_ns = max(state.now_ns, now_ns)
 
     def _opens(self, order: PaperOrder) -> None:
+        if self.state.now_ns < order.arrives_ns:
+            return
+        if order.status is OrderStatus.SUBMITTED:
+            self._begin(order)
+            return
         if order.status is OrderStatus.WAITING and order.order_type not in _STOPS:
             self._tell(order, OrderStatus.WORKING)
         self._arrive(order)

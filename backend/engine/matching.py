@@ -53,12 +53,26 @@ class MatchRules(NamedTuple):
         locked_fills: Orders trade while bid equals ask.
         sizes: The displayed size bounds a fill.
         package_widths: Where packages trade by number of legs; None is the natural price.
+        wide_to_natural: The wider the quotes of a package, the nearer to the natural price it
+            trades; at it where they are as wide as their middle.
+        queue: Limit orders that rest are filled by what trades at their price, in their turn.
+        latency_ns: From an order or a cancel to the venue.
     """
 
     one_sided_limits: bool = True
     locked_fills: bool = False
     sizes: bool = True
     package_widths: tuple[Decimal, ...] | None = None
+    wide_to_natural: bool = False
+    queue: bool = False
+    latency_ns: int = 0
+
+
+TOUCH = MatchRules(queue=True, latency_ns=250_000_000)
+"""The paper mode's: packages pay the natural price."""
+
+BETWEEN = TOUCH._replace(package_widths=ORATS_WIDTHS, wide_to_natural=True)
+"""The same, with packages between the middle and the natural price."""
 
 
 class Match(NamedTuple):
@@ -272,11 +286,22 @@ def _package_prices(
         other = (quote.bid or 0.0) if sign > 0 else (quote.ask or near)
         far.append(_against(exact(other), -sign))
     width = rules.package_widths[min(len(signs), len(rules.package_widths)) - 1]
+    if rules.wide_to_natural:
+        width += (1 - width) * _wideness(quotes)
     ratios = [leg.sign * leg.weight for leg in order.legs]
     best = sum((r * p for r, p in zip(ratios, far, strict=True)), _ZERO)
     worst = sum((r * p for r, p in zip(ratios, natural, strict=True)), _ZERO)
     net = (best + width * (worst - best)).quantize(_CENT, ROUND_CEILING)
     return allocate(net, ratios, far, natural, width) or tuple(natural)
+
+
+def _wideness(quotes: Sequence[Quote]) -> Decimal:
+    """Return the mean width of quotes by their middles, at most 1; one-sided ones count as 1."""
+    parts = [
+        min((q.ask - q.bid) / ((q.ask + q.bid) / 2), 1.0) if q.bid and q.ask else 1.0
+        for q in quotes
+    ]
+    return Decimal(repr(round(sum(parts) / len(parts), 6)))
 
 
 def _against(price: Decimal, sign: int) -> Decimal:

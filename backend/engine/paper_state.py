@@ -77,6 +77,10 @@ class PaperOrder(msgspec.Struct, gc=False):
         close_ns: When that ends.
         expires_ns: When it expires.
         status: State.
+        arrives_ns: When it reaches the venue.
+        cancel_ns: When the wish to cancel it does; 0 without one.
+        ahead: Contracts or shares before it in the queue at its limit; None: not known.
+        volume: Of the day when it last saw a quote.
         filled: Units filled.
         triggered: Whether its stop was touched.
         water: The best price that a trailing stop has seen.
@@ -112,6 +116,10 @@ class PaperOrder(msgspec.Struct, gc=False):
     open_ns: int = 0
     close_ns: int = 0
     expires_ns: int = 0
+    arrives_ns: int = 0
+    cancel_ns: int = 0
+    ahead: int | None = None
+    volume: int | None = None
     filled: int = 0
     triggered: bool = False
     water: Decimal | None = None
