@@ -43,6 +43,12 @@ def parser() -> argparse.ArgumentParser:
         "the natural price (default), or one between it and the middle by legs and width",
     )
     add(
+        "--one-sided",
+        choices=("limits", "never"),
+        default="limits",
+        help="on paper: limit orders trade with the one side that a quote has, or never (limits)",
+    )
+    add(
         "--latency-ms",
         type=_latency,
         default=250,
@@ -136,7 +142,8 @@ def command(arguments: argparse.Namespace) -> int:
             arguments.account,
             arguments.cash,
             (BETWEEN if arguments.package_fills == "between" else TOUCH)._replace(
-                latency_ns=arguments.latency_ms * 1_000_000
+                latency_ns=arguments.latency_ms * 1_000_000,
+                one_sided_limits=arguments.one_sided == "limits",
             ),
         ),
         live=trading_command.LiveWish(

@@ -110,7 +110,7 @@ def test_a_backtest_over_the_recorded_goog_session(
         assert equity.height == 210, "one row a minute of a half day"
         page = (out / "report.html").read_text()
         assert "zero_dte_iron_condor on GOOG" in page
-        assert json.loads(done.out)["orders filled"] == "2 of 6"
+        assert json.loads(done.out)["orders filled"] == "2 of 7"
     assert results[0] == results[1], "equal data, equal decisions"
 
 

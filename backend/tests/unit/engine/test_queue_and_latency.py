@@ -142,7 +142,7 @@ def test_our_own_earlier_orders_stand_before() -> None:
 def test_broken_quotes_fill_nothing_and_their_trades_do_not_count(
     bid: float | None, ask: float | None
 ) -> None:
-    venue = Venue(TOUCH._replace(latency_ns=0))
+    venue = Venue(TOUCH._replace(latency_ns=0, one_sided_limits=False))
     venue.quote(0, 1.00, 1.10, volume=100, last=1.05)
     venue.order(1, Side.BUY, 5, "1.00")
     venue.order(1, Side.SELL, 1, "2.00")
