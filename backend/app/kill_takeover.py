@@ -15,6 +15,7 @@ from app.kill_switch import KillSwitch
 from app.trading_books import KeptPaperBroker, open_books, open_paper_account
 from app.trading_feed import schwab_clock
 from engine.core import Engine
+from engine.matching import MatchRules
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
 from engine.limits import RiskLimits
@@ -58,7 +59,8 @@ def take_over(account_id: str, found: Killed) -> int:
     if not (state_folder("journals") / f"{account_id}.jsonl").exists():
         return 0
     with open_books(account_id, Mode.PAPER) as books:
-        venue = open_paper_account(account_id, Mode.PAPER, Decimal(0))
+        # Nobody is there for whom time would go on: orders and cancels take none.
+        venue = open_paper_account(account_id, Mode.PAPER, Decimal(0), MatchRules())
         gate = RiskGate(RiskLimits())
         broker = KeptPaperBroker(
             venue, lambda: to_time(engine.market.now_ns), KillSwitch(account_id).refusal

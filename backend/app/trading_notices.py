@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from app.trading_words import instrument, money
-from models.decisions import Denied, Ended, Heard, Restrained
+from models.decisions import Alarmed, Denied, Ended, Halted, Heard, LimitsRead, Restrained
 from models.errors import ConfigError
 from models.events import Heartbeat
 from models.order_terms import OrderStatus, Side
@@ -36,6 +36,7 @@ DEFAULT_LEVELS: Final[Mapping[str, Level | None]] = {
     "closing_only": Level.FAILURE,
     "kill_switch": Level.FAILURE,
     "alarm": Level.FAILURE,
+    "limits": Level.WARNING,
     "end": None,
 }
 """Kinds of notices, and how urgent each is; None is not told unless it is asked for."""

@@ -105,12 +105,13 @@ def verify(path: Path, key: bytes | None = None, checkpoints: Sequence[Checkpoin
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(f"the journal {path} cannot be read: {error.strerror}") from None
-    found = verdict_of(data, read_head(head_path(path)), key)
-    return found if found.fault else compared(data, found, checkpoints)
+    return compared(data, verdict_of(data, read_head(head_path(path)), key), checkpoints)
 
 
 def compared(data: bytes, found: Verdict, checkpoints: Sequence[Checkpoint]) -> Verdict:
-    """Return what a journal with a whole chain is worth beside what its records once were."""
+    """Return what a journal is worth beside what its records once were; a broken one as it is."""
+    if found.fault is not None:
+        return found
     for point in sorted(checkpoints, key=lambda each: each.seq):
         if point.seq >= found.records:
             missing = f"{point.seq + 1 - found.records} record(s) are missing from the end"

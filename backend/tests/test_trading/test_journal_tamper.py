@@ -225,6 +225,10 @@ def test_the_verifier_says_good_and_names_the_damage(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert f"DAMAGED: record 2 at byte {at}: it was changed" in done.stdout
     assert path.read_bytes() == data.replace(b'"t2"', b'"t9"')
+    head_path(path).unlink()
+    path.write_bytes(data)
+    done = command("verify", path, "--chain-only")  # as the journal of a backtest
+    assert (done.returncode, done.stdout.count("good: 5 records")) == (0, 1)
     done = command("verify", tmp_path / "none")
     assert done.returncode == 2
     assert done.stderr == f"there is no journal {tmp_path / 'none'}\n"

@@ -17,7 +17,9 @@ from app.trading_mirror import Mirror, check_journal
 from app.trading_session import TradingSession
 from engine.core import Engine
 from engine.desk import Names
+from engine.limits import RiskLimits
 from engine.paper import PaperAccount, PaperBroker
+from engine.risk import RiskGate
 from models.decisions import Denied, Restrained
 from models.errors import JournalDamaged, StoreError
 from models.events import Quote
@@ -194,7 +196,8 @@ def test_while_the_database_is_away_nothing_is_opened_and_afterwards_again(books
             yield event
 
     nothing: Any = None
-    session = TradingSession(engine, nothing, nothing, ("QQQ",), play, books, mirror)
+    gate = RiskGate(RiskLimits())
+    session = TradingSession(engine, gate, nothing, ("QQQ",), play, books, mirror)
     session.copied_every_s = 0.0
     left = []
     for _ in session.run(lambda _: None):

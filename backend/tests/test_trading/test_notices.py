@@ -15,7 +15,16 @@ import msgspec
 import pytest
 
 from app.trading_notices import DEFAULT_LEVELS, NoticeSettings, TradingNotices, trading_notices
-from models.decisions import Denied, Ended, Heard, Restrained, Signalled
+from models.decisions import (
+    Alarmed,
+    Denied,
+    Ended,
+    Halted,
+    Heard,
+    LimitsRead,
+    Restrained,
+    Signalled,
+)
 from models.errors import ConfigError, StreamError, Unavailable
 from models.events import Fill, Heartbeat, OrderUpdate, Quote, Settlement
 from models.order_terms import Mode, OrderStatus, Side, SignalAction
@@ -81,7 +90,7 @@ def test_what_happens_is_told_within_five_seconds_and_secrets_are_not_logged(
             notices.say(denied("size"))
             assert time.monotonic() - began[0] < 0.1
             assert arrived.wait(10)
-            killed = Restrained(event=1, at_ns=1, source="kill switch", reason="the file is there")
+            killed = Halted(event=1, at_ns=1, by="file", reason="the file is there")
             notices.say(killed)
             raise StreamError("the stream ended for good")
 
@@ -127,6 +136,10 @@ def test_each_kind_has_its_level_and_what_nobody_wants_is_not_told() -> None:
     notices.say(heard(OrderStatus.UNKNOWN, reason="no answer"))
     notices.say(Restrained(event=1, at_ns=1, source="sign-in", reason="sign in again"))
     notices.say(Restrained(event=1, at_ns=1, source="sign-in", reason=""))
+    notices.say(Alarmed(event=1, at_ns=1, code="pin_risk", symbol=CALL, message="near the strike"))
+    notices.say(
+        LimitsRead(event=1, at_ns=1, taken=True, message="max_loss 1", limits=msgspec.Raw(b"{}"))
+    )
     ended = Settlement(
         settlement_id="s", symbol=CALL, quantity=Decimal(-2), outcome="assigned", time_ns=1
     )
@@ -145,6 +158,8 @@ def test_each_kind_has_its_level_and_what_nobody_wants_is_not_told() -> None:
         ("rejected", Level.WARNING),
         ("closing_only", Level.FAILURE),
         ("closing_only", Level.FAILURE),
+        ("alarm", Level.FAILURE),
+        ("limits", Level.WARNING),
         ("expiration", Level.INFO),
     ]
     assert told[-1].text == "-2 QQQ 19 Dec 600 C: assigned"
