@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.core import Engine
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
+from engine.matching import TOUCH
 from engine.net_greeks import NetGreeks, net_greeks
 from engine.paper import PaperAccount, PaperBroker
 from engine.risk import RiskGate
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from app.backtest_events import StoredMarket
-    from app.trading_session import PaperAsked
     from engine.core import Gate
     from models.decisions import Decision
     from models.events import Fill
@@ -103,7 +103,7 @@ class BacktestResult:
 
 
 def run_backtest(
-    strategy: Strategy, market: StoredMarket, gate: Gate, asked: PaperAsked
+    strategy: Strategy, market: StoredMarket, gate: Gate, cash: Decimal
 ) -> Iterator[tuple[Session, BacktestResult]]:
     """Run a strategy over stored sessions; yield the result so far after each session.
 
@@ -113,12 +113,12 @@ def run_backtest(
         strategy: What decides.
         market: What is replayed.
         gate: What orders must pass.
-        asked: Cash of the account, and how its orders fill.
+        cash: USD in the account.
 
     Raises:
         StoreError: The data cannot be read.
     """
-    engine, result = _engine(strategy, market, gate, asked)
+    engine, result = _engine(strategy, market, gate, cash)
     needs = strategy.needs()
     follow = _Follower(engine, needs.symbols[0], result)
     for number, session in enumerate(market.sessions):
@@ -134,15 +134,15 @@ def run_backtest(
 
 
 def _engine(
-    strategy: Strategy, market: StoredMarket, gate: Gate, asked: PaperAsked
+    strategy: Strategy, market: StoredMarket, gate: Gate, cash: Decimal
 ) -> tuple[Engine, BacktestResult]:
     ids = itertools.count(1)
     account = PaperAccount(
         AccountTerms(account_id=ACCOUNT, kind=AccountKind.MARGIN),
-        asked.cash,
+        cash,
         mode=Mode.BACKTEST,
         order_ids=lambda: next(ids),
-        rules=asked.rules,
+        rules=TOUCH,
     )
     decisions: list[Decision] = []
     broker = PaperBroker(account, lambda: to_time(engine.market.now_ns))
@@ -151,7 +151,7 @@ def _engine(
     if isinstance(gate, RiskGate):
         engine.overseer = ExpiryDesk(gate)
     ticker = strategy.needs().symbols[0]
-    return engine, BacktestResult(engine, market, ticker, asked.cash, decisions=decisions)
+    return engine, BacktestResult(engine, market, ticker, cash, decisions=decisions)
 
 
 class _Follower:

@@ -15,10 +15,10 @@ from app.kill_switch import KillSwitch
 from app.trading_books import KeptPaperBroker, open_books, open_paper_account
 from app.trading_feed import schwab_clock
 from engine.core import Engine
-from engine.matching import MatchRules
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
 from engine.limits import RiskLimits
+from engine.matching import MatchRules
 from engine.risk import RiskGate
 from models.errors import ConfigError
 from models.events import Halt

@@ -20,7 +20,6 @@ from app.limits_file import read_limits
 from app.live_orders import choose_account, sign_off, signed_limits
 from app.strategy_catalog import find_strategy, make_strategy, read_parameters
 from app.trading_feed import open_feed
-from app.trading_notices import trading_notices
 from app.trading_session import LiveAsked, PaperAsked, Setup, live_session, paper_session
 from app.trading_view import TradingView
 from app.trading_words import coloured, positions_table
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from app.backtest_events import StoredMarket
     from app.trading_feed import Feed, FeedAsked
     from app.trading_session import TradingSession
-    from engine.matching import MatchRules
-    from models.decisions import Decision
     from ports.store import Store
     from ports.strategy import Parameters, Strategy
     from utils.market_calendar import Session
@@ -205,16 +202,10 @@ def _play(session: TradingSession, *, as_json: bool) -> None:
     console.print(f"{session.feed.described}: {len(session.symbols)} instruments", soft_wrap=True)
     for note in session.notes:
         console.print(note, style="dim", soft_wrap=True)
-    with trading_notices(session) as notices, TradingView(session, console) as view:
-
-        def hear(decision: Decision) -> None:
-            view.say(decision)
-            notices.say(decision)
-
-        for event in session.run(hear):
-            notices.watch(event)
+    with TradingView(session, console) as view:
+        for _ in session.run(view.say):
             view.tick()
-        session.finish()
+    session.finish()
     _show(session, console, as_json=as_json)
 
 
@@ -234,13 +225,13 @@ def run_backtest_command(asked: TradingAsked) -> int:
             f"{len(market.sessions)} of {len(sessions)} sessions are stored ({market.source}, "
             f"{market.origin})"
         )
-        running = run_backtest(strategy, market, gate, asked.paper)
+        running = run_backtest(strategy, market, gate, asked.paper.cash)
         progress = track(
             running, "backtest", total=len(market.sessions), console=console, transient=True
         )
         result = [result for _, result in progress][-1]
     folder = asked.backtest.out or _report_folder(result)
-    page = write_report(folder, result, _assumptions(market, asked.paper.rules))
+    page = write_report(folder, result, _assumptions(market))
     _show_backtest(result, page, console, as_json=asked.json)
     return cli.OK if len(market.sessions) == len(sessions) else cli.PARTIAL
 
@@ -268,14 +259,11 @@ def _report_folder(result: BacktestResult) -> Path:
     return state_folder("backtests", name)
 
 
-def _assumptions(market: StoredMarket, rules: MatchRules) -> list[str]:
-    natural = rules.package_widths is None
-    package = "the natural price" if natural else "a price between the middle and the natural one"
+def _assumptions(market: StoredMarket) -> list[str]:
     return [
         f"Of the underlying bars are stored: its quotes lie {market.spread:g} USD wide around closes.",
         "Quotes are those of minutes: limits on their age count minutes as seconds.",
         f"The {MOST_CONTRACTS} contracts nearest to the money at the opening are replayed.",
-        f"Orders arrive after {rules.latency_ns / 1e6:g} ms; packages trade at {package}.",
     ]
 
 

@@ -112,11 +112,16 @@ class TradingNotices:
                 f"{ended.quantity.normalize():+f} {instrument(ended.symbol)}: {ended.outcome}",
             )
         elif isinstance(decision, Restrained):
-            killed = "kill" in decision.source
-            said = (
-                f"closing only: {decision.reason}" if decision.reason else "all orders leave again"
-            )
-            self.tell(_KILL_SWITCH if killed else "closing_only", f"{said} ({decision.source})")
+            said = f"closing only: {decision.reason}" if decision.reason else "all may leave again"
+            self.tell("closing_only", f"{said} ({decision.source})")
+        elif isinstance(decision, Halted):
+            said = f"stopped: {decision.reason}" if decision.reason else "trading goes on"
+            self.tell(_KILL_SWITCH, f"{said} (by {decision.by})")
+        elif isinstance(decision, Alarmed):
+            about = instrument(decision.symbol)
+            self.tell("alarm", f"{decision.code}, {about}: {decision.message}")
+        elif isinstance(decision, LimitsRead):
+            self.tell("limits", decision.message)
 
     def watch(self, event: Event) -> None:
         """See an event of the session: a market that falls silent is told of, and its return."""

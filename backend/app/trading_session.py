@@ -23,6 +23,7 @@ from app.trading_feed import (
     until_the_close,
 )
 from app.trading_mirror import Mirror, check_journal
+from app.trading_notices import trading_notices
 from engine.core import Engine
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
@@ -112,16 +113,23 @@ class TradingSession:
         Args:
             hear: Is told of each decision, once it is in the journal.
         """
-        self.books.listener = hear
-        written = 0.0
-        for event in self.play():
-            self.heard_at = time.monotonic()
-            self.follower.follow()
-            self.limits.look(self.engine)
-            yield event
-            if self.heard_at - written >= self.copied_every_s:
-                self._copy()
-                written = time.monotonic()
+        with trading_notices(self) as notices:
+
+            def tell(decision: Decision) -> None:
+                hear(decision)
+                notices.say(decision)
+
+            self.books.listener = tell
+            written = 0.0
+            for event in self.play():
+                self.heard_at = time.monotonic()
+                self.follower.follow()
+                self.limits.look(self.engine)
+                notices.watch(event)
+                yield event
+                if self.heard_at - written >= self.copied_every_s:
+                    self._copy()
+                    written = time.monotonic()
 
     def _copy(self) -> None:
         """Bring the database up to date; while it does not take that, nothing is opened."""
