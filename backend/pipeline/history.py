@@ -17,12 +17,13 @@ import polars as pl
 from models.errors import ConfigError
 from models.options import OptionChain
 from models.tables import DIVIDENDS, OPTION_QUOTES, SPLITS, frame_schema
-from pipeline import plan, quality
+from pipeline import plan
 from pipeline.coverage import Mark
 from pipeline.dividends import dividends_after
 from pipeline.events import Fetching, StepDone
 from pipeline.load import Piece, is_snapshot, load, store_contracts
 from pipeline.plan import AFTER_CLOSE
+from utils import market_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -190,18 +191,23 @@ def _store_session(  # noqa: PLR0913 - all that a session consists of
     dividends: Sequence[CashDividend],
     asked_at: datetime,
 ) -> Iterator[Event]:
+    from pipeline.session_enrich import enrich_session  # noqa: PLC0415 - numba: 0.6 s
+    from pipeline.session_job import read_surroundings, work_session  # noqa: PLC0415 - as above
+
     session = each.session
     rows = _rows(desk, ticker, each, quotes, spot)
-    rules = quality.chain_rules(OPTION_QUOTES, open_session=False)
-    checked = quality.check(OPTION_QUOTES, rows, rules, ticker=ticker)
     chain = OptionChain(ticker, session.close, 0.0, None, None, rows, each.contracts)
-    accepted = enrich_minutes(chain, checked.accepted, dividends)
-    store_contracts(desk.store, each.contracts)
     part = desk.part(ticker, plan.MINUTES_DATASET, session.day)
+    before = market_calendar.previous_session(session.day).day
+    around = read_surroundings(desk.store, part, before)
+    worked = work_session(part, session, enrich_session(chain, rows, dividends), around)
+    store_contracts(desk.store, each.contracts)
+    for table, figures in worked.tables.items():
+        desk.store.upsert(table, figures)
     status = "complete" if asked_at >= session.close + AFTER_CLOSE else "partial"
     mark = Mark(status, 0, asked_at, each.window.scope)
-    accepted = beside_snapshots(desk.store, accepted, part.where)
-    piece = Piece(part, replace(checked, accepted=accepted), mark)
+    accepted = beside_snapshots(desk.store, worked.checked.accepted, part.where)
+    piece = Piece(part, replace(worked.checked, accepted=accepted), mark)
     yield from load(desk.store, desk.wall, [piece], fresh=False)
 
 

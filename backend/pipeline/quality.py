@@ -405,7 +405,8 @@ def _counted(rules: Sequence[Rule], judged: Frame) -> list[Finding]:
     for rule in rules:
         count = int(counts[f"_{rule.name}"].item() or 0)
         broken = judged.lazy().filter(f"_{rule.name}")
-        samples = broken.select(shown).head(SAMPLES).collect().to_dicts() if count else []
+        seen = broken.select(shown).head(SAMPLES).with_columns(pl.selectors.float().fill_nan(None))
+        samples = seen.collect().to_dicts() if count else []
         by_minute = (
             dict(broken.group_by("ts").len().sort("ts").collect().iter_rows())
             if count and "ts" in judged.columns

@@ -286,7 +286,7 @@ def _by_strike(held: Frame, spot: float) -> Frame:
             *_sides(),
             *(
                 pl.when(pl.col("_known").any())
-                .then(pl.col("_gex").filter(pl.col("right") == right).sum())
+                .then(pl.col("_gex").filter(pl.col("right") == right).sum().round(2))
                 .alias(f"{side}_gamma_exposure")
                 for side, right in (("call", "C"), ("put", "P"))
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 from datetime import date, timedelta
@@ -92,6 +93,21 @@ def test_a_wider_window_asks_for_the_rest(bench: Bench) -> None:
     wide = bench.main(*COMMAND, *NEAR)
     assert wide.dataset("GOOG", "option_quotes_1m")["rows"] == 21_902 + 22_857
     assert bench.read("coverage", dataset="option_quotes_1m")["scope"].to_list() == ["0-8"]
+    told = bench.run("sys_testing/check_data_quality.py", "--ticker", "GOOG", "--json")
+    assert told.status == 0, told.err
+    report = told.object
+    assert report["rows"]["accepted"] == 21_902 + 22_857
+    stored_rows = bench.read("option_quotes")
+    counts = {each["rule"]: each["count"] for each in report["findings"]}
+    assert counts["no_bid"] == stored_rows["bid"].null_count() > 1000
+    assert counts["no_quotes"] == counts["wrong_zone"] == counts["crossed"] == 0
+    assert report["figures"]["realized_volatility"] > 0.02
+    figures = bench.read("expiration_figures")
+    assert figures["expiration"].n_unique() >= 2
+    assert bench.count("session_figures") == 1
+    page = Path(report["html"])
+    assert "GOOG" in page.read_text(encoding="utf-8")
+    assert json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["counts"]["error"] == 0
     kept = bench.main(*COMMAND, "--expirations", "7-8")
     assert kept.dataset("GOOG", "option_quotes_1m")["kept"] == 1
 

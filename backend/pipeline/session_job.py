@@ -1,0 +1,197 @@
+"""A session of minute quotes from priced to judged, with every row that is to be stored beside them.
+
+Figures come before the rules, for one of these compares quotes with the smiles; what is stored beside
+the quotes (bars, splits, snapshots with open interest) is read here, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from models.tables import (
+    EQUITY_BARS,
+    EXPIRATION_FIGURES,
+    OPTION_QUOTES,
+    QUALITY_FINDINGS,
+    SESSION_FIGURES,
+    SPLITS,
+    STRIKE_FIGURES,
+    Range,
+    frame_schema,
+)
+from pipeline import plan, session_rules
+from pipeline.coverage import covered_content
+from pipeline.quality import Finding
+from utils.market_calendar import NEW_YORK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from models.tables import Frame, Scalar
+    from pipeline.coverage import Part
+    from pipeline.quality import Checked, Rule
+    from pipeline.session_enrich import Enriched
+    from ports.store import Store
+    from utils.market_calendar import Session
+
+_DAILY = timedelta(days=45)  # calendar days that hold more than twenty sessions
+_ACTIVITY = ("occ_symbol", "volume", "open_interest")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is stored beside a session's quotes; None where it is not.
+
+    Attributes:
+        bars: Minute bars of the underlying, extended hours included.
+        daily: Its daily bars of the weeks before and of the session.
+        splits: Rows of `SPLITS`.
+        activity: Volume and open interest of each contract, from the session's newest snapshot.
+        previous: The same of the session before.
+    """
+
+    bars: Frame | None = None
+    daily: Frame | None = None
+    splits: Frame | None = None
+    activity: Frame | None = None
+    previous: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedSession:
+    """A session ready to be stored.
+
+    Attributes:
+        checked: Its quotes with figures and flags, those kept out, and what the rules found.
+        tables: Table -> rows that stand beside them: figures and findings.
+    """
+
+    checked: Checked
+    tables: dict[str, Frame]
+
+
+def read_surroundings(store: Store, part: Part, previous: date) -> Surroundings:
+    """Return what is stored beside a session's quotes.
+
+    Args:
+        store: Where.
+        part: The session of minute quotes.
+        previous: The session before.
+
+    Raises:
+        StoreError: The database failed.
+    """
+    stamp: dict[str, Scalar] = {
+        "underlying": part.ticker,
+        "source": part.source,
+        "origin": part.origin,
+    }
+    days: Range[Scalar] = Range(part.session - _DAILY, part.session + timedelta(days=1))
+    bars = store.read(EQUITY_BARS.name, stamp | {"interval": "1m", "session": part.session})
+    daily = store.read(EQUITY_BARS.name, {**stamp, "interval": "1d", "session": days})
+    return Surroundings(
+        bars if bars.height else None,
+        daily.sort("session") if daily.height else None,
+        store.read(SPLITS.name, stamp),
+        _snapshot(store, part),
+        _snapshot(store, replace(part, session=previous)),
+    )
+
+
+def _snapshot(store: Store, part: Part) -> Frame | None:
+    """Return volume and open interest of a session's newest snapshot, None without one."""
+    chain = replace(part, dataset=plan.CHAIN_DATASET)
+    coverage = store.coverage(part.ticker, source=part.source, origin=part.origin)
+    newest_at = covered_content(coverage, chain).newest_at
+    if newest_at is None:
+        return None
+    return store.read(OPTION_QUOTES.name, part.where | {"ts": newest_at}, list(_ACTIVITY))
+
+
+def work_session(
+    part: Part, session: Session, enriched: Enriched, around: Surroundings | None = None
+) -> WorkedSession:
+    """Return a session's quotes judged, with figures and findings as rows of their tables.
+
+    Args:
+        part: What the quotes belong to.
+        session: Which.
+        enriched: Its quotes with figures, by ts.
+        around: What is stored beside them.
+    """
+    from pipeline import session_figures  # noqa: PLC0415 - numba: 0.6 s that many runs need not pay
+
+    around = around or Surroundings()
+    figures = session_figures.session_figures(
+        session,
+        enriched,
+        session_figures.Beside(around.bars, around.daily, around.activity),
+    )
+    beside = session_rules.Beside(
+        bars=around.bars,
+        daily=around.daily,
+        splits=around.splits,
+        previous=around.previous,
+        smile_volatility=figures.smile_volatility,
+    )
+    checked = session_rules.judge_session(part.ticker, session, enriched.quotes, beside)
+    rules = session_rules.rules_of(beside, session)
+    return WorkedSession(
+        checked,
+        {
+            EXPIRATION_FIGURES.name: figures.expirations,
+            STRIKE_FIGURES.name: figures.strikes,
+            SESSION_FIGURES.name: figures.session,
+            QUALITY_FINDINGS.name: finding_rows(part, rules, checked.findings),
+        },
+    )
+
+
+def finding_rows(part: Part, rules: Sequence[Rule], findings: Sequence[Finding]) -> Frame:
+    """Return rows of `QUALITY_FINDINGS`: one for each rule, also where it found nothing.
+
+    So a judgement takes the place of an older one, whatever that found.
+
+    Args:
+        part: What was judged.
+        rules: By which it was.
+        findings: What they found.
+    """
+    found = {each.rule: each for each in findings}
+    silent = [
+        Finding(rule.name, rule.verdict, 0, rule.reason, rule.severity)
+        for rule in rules
+        if rule.name not in found
+    ]
+    rows = [
+        {
+            "ticker": part.ticker,
+            "dataset": part.dataset,
+            "session": part.session,
+            "rule": each.rule,
+            "severity": each.severity,
+            "verdict": each.verdict,
+            "count": each.count,
+            "rows": each.rows,
+            "reason": each.reason,
+            "samples": json.dumps(each.samples, default=_plain),
+            "by_minute": json.dumps(
+                {f"{ts.astimezone(NEW_YORK):%H:%M}": count for ts, count in each.by_minute.items()}
+            ),
+            "source": part.source,
+            "origin": part.origin,
+        }
+        for each in (*found.values(), *silent)
+    ]
+    return pl.DataFrame(rows, schema=frame_schema(QUALITY_FINDINGS))
+
+
+def _plain(value: date) -> str:
+    """Return a date or a time of a sample as text."""
+    return value.isoformat()
