@@ -7,6 +7,7 @@ made up for it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -103,13 +104,14 @@ class GeneratedTape:
 
     def __init__(self, session: OptionSession) -> None:
         self._session = session
-        listed = session.contracts.frame.select("occ_symbol").with_row_index("row")
-        self._listed = listed.with_columns(pl.col("row").cast(pl.Int64)).sort("occ_symbol")
+        self._names = session.contracts.frame["occ_symbol"]
+        self._sorted = self._names.arg_sort().to_numpy().astype(np.int64)
+        self._row_of = {name: row for row, name in enumerate(self._names)}
 
     @property
     def symbols(self) -> pl.Series:
         """OCC symbols of all listed contracts, sorted."""
-        return self._listed["occ_symbol"]
+        return self._names.gather(self._sorted)
 
     def trades(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return every trade, each at the bid, at the ask or between, as the chain shows it."""
@@ -119,17 +121,17 @@ class GeneratedTape:
         count = within_contract(found.row)
         venue = uniforms(digest("venue", self._session.ticker), names, count)
         kind = uniforms(digest("condition", self._session.ticker), names, count)
-        frame = pl.DataFrame(
+        return pl.DataFrame(  # sorted already: a contract's trades follow one another in time
             {
-                "row": found.row,
+                "occ_symbol": self._names.gather(found.row),
                 "ts": _moments(found.at),
                 "price": found.price,
                 "size": found.size,
                 "exchange": np.array(EXCHANGES)[(venue * len(EXCHANGES)).astype(np.int64)],
                 "condition": np.array(CONDITIONS)[(kind * len(CONDITIONS)).astype(np.int64)],
-            }
+            },
+            schema_overrides=TRADES,
         )
-        return self._named(frame, TRADES).sort("occ_symbol", "ts", maintain_order=True)
 
     def quotes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the quote at the end of each minute of the session, until a contract stops."""
@@ -150,32 +152,29 @@ class GeneratedTape:
         market = self._session.market_of(which, at)
         frame = pl.DataFrame(
             {
-                "row": which,
+                "occ_symbol": self._names.gather(which),
                 "ts": _moments(at),
                 "bid": market.bid,
                 "ask": market.ask,
                 "bid_size": market.bid_size,
                 "ask_size": market.ask_size,
-            }
-        ).with_columns(
+            },
+            schema_overrides=QUOTES,
+        )
+        return frame.with_columns(
             pl.when(pl.col("bid") > 0).then("bid"),
             pl.when(pl.col("bid") > 0).then("bid_size"),
         )
-        return self._named(frame, QUOTES)
 
     def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the bars that the trades make."""
         return minutes_of_trades(self.trades(symbols))
 
     def _rows(self, symbols: Sequence[str] | None) -> NDArray[np.int64]:
-        listed = self._listed
-        if symbols is not None:
-            listed = listed.filter(pl.col("occ_symbol").is_in(list(symbols)))
-        return listed["row"].to_numpy()
-
-    def _named(self, frame: pl.DataFrame, columns: dict[str, pl.DataType]) -> pl.DataFrame:
-        joined = frame.join(self._listed, on="row", how="left", maintain_order="left")
-        return joined.select(pl.col(name).cast(kind) for name, kind in columns.items())
+        if symbols is None:
+            return self._sorted
+        listed = (self._row_of[name] for name in sorted(set(symbols)) if name in self._row_of)
+        return np.fromiter(listed, np.int64)
 
 
 NO_TRADE_BARS = pl.DataFrame(
@@ -238,6 +237,7 @@ class RecordedTape:
         )
 
 
+@lru_cache(maxsize=8)
 def generated_tape(seed: int, ticker: str, day: date) -> GeneratedTape | None:
     """Return the tape of a generated session, or None where no options are listed."""
     session = option_session(market_of(seed, ticker), session_numbers()[day])

@@ -6,7 +6,7 @@ import base64
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 import polars as pl
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _NS = 1_000_000_000
+F = TypeVar("F", pl.DataFrame, pl.LazyFrame)
 
 
 class PolygonRefusal(Exception):
@@ -125,9 +126,7 @@ class Asked:
         return int(text) if text.isdigit() else 0
 
 
-def filtered(
-    frame: pl.DataFrame, asked: Asked, name: str, column: str, parse: Callable[[str], Any]
-) -> pl.DataFrame:
+def filtered(frame: F, asked: Asked, name: str, column: str, parse: Callable[[str], Any]) -> F:
     """Keep the rows that a parameter and its `.gt .gte .lt .lte .any_of` forms ask for.
 
     Raises:

@@ -62,18 +62,19 @@ def _ticks(  # noqa: PLR0913 - what, for whom, when
         elif kind == "quotes":
             until = min(each.close, plan.knows(now))
             pieces.append(_stock_quotes(world, found.underlying, each.open, until))
-    frame = pl.concat(pieces).filter(pl.col("ts") <= plan.knows(now))
-    frame = frame.with_columns(
+    rows = pl.concat(pieces).lazy().filter(pl.col("ts") <= plan.knows(now))
+    rows = rows.with_columns(
         time_ns=pl.col("ts").dt.timestamp("ns"),
         sequence=pl.int_range(1, pl.len() + 1).over(pl.col("ts").dt.date()),
     )
     day = asked.query.get("timestamp", "")
     if len(day) == 10 and not day.isdigit():
-        frame = frame.filter(pl.col("time_ns").is_between(*_day_ns(day), closed="left"))
+        rows = rows.filter(pl.col("time_ns").is_between(*_day_ns(day), closed="left"))
     else:
-        frame = filtered(frame, asked, "timestamp", "time_ns", moment_ns)
+        rows = filtered(rows, asked, "timestamp", "time_ns", moment_ns)
+    frame = rows.collect()  # rising in time, as the sessions and their tapes are
     descending = asked.query.get("order", facts.TICK_ORDER) == "desc"
-    return frame.sort("time_ns", "sequence", descending=descending)
+    return frame.reverse() if descending else frame
 
 
 def _span(asked: Asked, plan: Plan, now: datetime) -> tuple[date, date]:
