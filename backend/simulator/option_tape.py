@@ -192,14 +192,27 @@ class RecordedTape:
     """
 
     def __init__(self, quotes: pl.DataFrame, trades: pl.DataFrame) -> None:
-        self._quotes = quotes
-        self._trades = trades
+        ends = quotes.select(
+            pl.col("symbol").alias("occ_symbol"),
+            (pl.col("ts") + pl.duration(minutes=1)).alias("ts"),
+            pl.col("bid_close").alias("bid"),
+            pl.col("ask_close").alias("ask"),
+            "bid_size",
+            "ask_size",
+        )
+        bars = trades.with_columns(
+            pl.col("symbol").alias("occ_symbol"),
+            pl.lit(None).alias("vwap"),
+            pl.lit(None).alias("trades"),
+        )
+        self._quotes = _ByContract(_typed(ends, QUOTES))
+        self._minutes = _ByContract(_typed(bars, MINUTES))
 
     @property
     def symbols(self) -> pl.Series:
         """OCC symbols of all contracts that the files name, sorted."""
-        both = pl.concat([self._quotes["symbol"], self._trades["symbol"]])
-        return both.unique().sort().alias("occ_symbol")
+        both = pl.concat([self._quotes.rows["occ_symbol"], self._minutes.rows["occ_symbol"]])
+        return both.unique().sort()
 
     def trades(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return nothing: the files have no single trades."""
@@ -208,17 +221,7 @@ class RecordedTape:
 
     def quotes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the quote that ends each minute of the files, stamped with the minute's end."""
-        frame = _of(self._quotes, symbols).select(
-            pl.col("symbol").alias("occ_symbol"),
-            (pl.col("ts") + pl.duration(minutes=1)).alias("ts"),
-            pl.col("bid_close").alias("bid"),
-            pl.col("ask_close").alias("ask"),
-            "bid_size",
-            "ask_size",
-        )
-        return frame.select(pl.col(name).cast(kind) for name, kind in QUOTES.items()).sort(
-            "occ_symbol", "ts"
-        )
+        return self._quotes.of(symbols)
 
     def quotes_at(self, symbols: Sequence[str], now: datetime) -> pl.DataFrame:
         """Return the newest quote of the files, with the end of its minute."""
@@ -227,14 +230,32 @@ class RecordedTape:
 
     def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the bars of the files."""
-        frame = _of(self._trades, symbols).with_columns(
-            pl.col("symbol").alias("occ_symbol"),
-            pl.lit(None).alias("vwap"),
-            pl.lit(None).alias("trades"),
-        )
-        return frame.select(pl.col(name).cast(kind) for name, kind in MINUTES.items()).sort(
-            "occ_symbol", "ts"
-        )
+        return self._minutes.of(symbols)
+
+
+class _ByContract:
+    """Rows of contracts, from which those of a few are taken without a search.
+
+    Args:
+        rows: With the columns `occ_symbol` and `ts`.
+    """
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows.sort("occ_symbol", "ts")
+        spans = self.rows.group_by("occ_symbol", maintain_order=True).len("count")
+        first = spans.with_columns(first=pl.col("count").cum_sum() - pl.col("count"))
+        self._spans = {name: (start, count) for name, count, start in first.iter_rows()}
+
+    def of(self, symbols: Sequence[str] | None) -> pl.DataFrame:
+        """Return the rows of these contracts, all when None, sorted by contract and time."""
+        if symbols is None:
+            return self.rows
+        some = (self._spans[name] for name in sorted(set(symbols)) if name in self._spans)
+        return pl.concat([self.rows.clear(), *(self.rows.slice(*span) for span in some)])
+
+
+def _typed(frame: pl.DataFrame, columns: dict[str, pl.DataType]) -> pl.DataFrame:
+    return frame.select(pl.col(name).cast(kind) for name, kind in columns.items())
 
 
 @lru_cache(maxsize=8)
@@ -268,11 +289,7 @@ def minutes_of_trades(trades: pl.DataFrame, every: str = "1m") -> pl.DataFrame:
         vwap=value / pl.col("size").sum(),
         trades=pl.len(),
     )
-    return frame.select(pl.col(name).cast(kind) for name, kind in MINUTES.items())
-
-
-def _of(frame: pl.DataFrame, symbols: Sequence[str] | None) -> pl.DataFrame:
-    return frame if symbols is None else frame.filter(pl.col("symbol").is_in(list(symbols)))
+    return _typed(frame, MINUTES)
 
 
 def _moments(minutes: NDArray[np.float64]) -> pl.Series:

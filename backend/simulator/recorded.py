@@ -68,6 +68,7 @@ class RecordedWorld:
         self._tickers = sorted({underlying_of_root(f.symbol) for f in self._files.files})
         self._options = lru_cache(maxsize=8)(self._load_options)
         self._minutes = lru_cache(maxsize=64)(self._load_minutes)
+        self._tape = lru_cache(maxsize=8)(self._load_tape)
         self._daily = lru_cache(maxsize=64)(self._load_daily)
         self._instrument = lru_cache(maxsize=64)(self._load_instrument)
 
@@ -138,6 +139,9 @@ class RecordedWorld:
 
     def tape(self, ticker: str, day: date) -> OptionTape | None:
         """Return the options tape of a recorded session, None of any other."""
+        return self._tape(ticker, day)
+
+    def _load_tape(self, ticker: str, day: date) -> OptionTape | None:
         roots = roots_of_underlying(ticker) if ticker in self._tickers else ()
         files = [
             (quotes, self._files.read(root, "options_trades", day))
