@@ -25,9 +25,7 @@ class Model(BaseModel):
     `model_validate_json(value.model_dump_json())` gives an equal value. Decimals are text in JSON.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def changed(self, **values: Any) -> Self:
         """Return a copy with other values, which are not checked: a quick `model_copy`."""
