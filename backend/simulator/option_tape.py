@@ -7,7 +7,7 @@ made up for it.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -115,7 +115,14 @@ class GeneratedTape:
 
     def trades(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return every trade, each at the bid, at the ask or between, as the chain shows it."""
-        rows = self._rows(symbols)
+        return self._all_trades if symbols is None else self._trades(self._rows(symbols))
+
+    @cached_property
+    def _all_trades(self) -> pl.DataFrame:
+        """A million trades, which each connection with `T.*` or `AM.*` asks for."""
+        return self._trades(self._sorted)
+
+    def _trades(self, rows: NDArray[np.int64]) -> pl.DataFrame:
         found = self._session.all_trades(rows)
         names = self._session.contracts.names[found.row]
         count = within_contract(found.row)
@@ -168,7 +175,11 @@ class GeneratedTape:
 
     def minutes(self, symbols: Sequence[str] | None = None) -> pl.DataFrame:
         """Return the bars that the trades make."""
-        return minutes_of_trades(self.trades(symbols))
+        return self._all_minutes if symbols is None else minutes_of_trades(self.trades(symbols))
+
+    @cached_property
+    def _all_minutes(self) -> pl.DataFrame:
+        return minutes_of_trades(self._all_trades)
 
     def _rows(self, symbols: Sequence[str] | None) -> NDArray[np.int64]:
         if symbols is None:

@@ -80,6 +80,7 @@ def _start_and_stop(command: list[str], environment: dict[str, str]) -> None:
     assert server.returncode == 0
 
 
+@pytest.mark.timeout(900)
 def test_every_command_of_the_readme_works(user: dict[str, str], tmp_path: Path) -> None:
     script = tmp_path / "your_script.py"
     script.write_text("print('hello from your script')\n", encoding="utf-8")

@@ -67,7 +67,7 @@ class Bench:
 
     def run(self, *arguments: str, **environment: str) -> Done:
         child = self.start(*arguments, **environment)
-        out, err = child.communicate(timeout=120)
+        out, err = child.communicate(timeout=280)
         return Done(child.returncode, out, err)
 
     def main(self, *arguments: str, **environment: str) -> Done:
@@ -125,7 +125,7 @@ def started_simulator(*arguments: str) -> Iterator[dict[str, Any]]:
         yield json.loads(child.stdout.readline())
     finally:
         child.send_signal(signal.SIGTERM)
-        child.wait(20)
+        child.wait(60)
         child.stdout.close()
 
 

@@ -21,6 +21,8 @@ import pytest
 from msgspec import structs
 from playwright.sync_api import sync_playwright
 
+from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
+from schwab_integration.config import SchwabSettings
 from schwab_integration.token_store import Token, TokenStore
 from simulator.visitor import sign_in_by_pages
 
@@ -82,7 +84,18 @@ class Desk:
         return Done(child.returncode, printed + out, err)
 
     def signed_in(self, **changes: Any) -> Token:
-        assert self.by_paste().status == 0
+        """Sign in without a program, for what comes after a sign-in."""
+        settings = SchwabSettings(
+            _env_file=None,
+            app_key=self.simulator["app_key"],
+            app_secret=self.simulator["app_secret"],
+            callback_url=self.simulator["callback_url"],
+            base_url=self.simulator["schwab"],
+            token_file=self.token_file,
+        )
+        page = authorization_url(settings, state="s")
+        redirect = sign_in_by_pages(page, "demo", "demo-password")
+        exchange_code(settings, code_of_redirect(redirect, state="s"))
         token = structs.replace(TokenStore(self.token_file).read(), **changes)
         TokenStore(self.token_file).write(token)
         return token

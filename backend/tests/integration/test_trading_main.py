@@ -15,7 +15,7 @@ from utils.journal_chain import verify
 if TYPE_CHECKING:
     from conftest import Bench
 
-QUICK = ("--clock", "2026-11-20T15:30", "--speed", "120")
+QUICK = ("--clock", "2026-11-20T15:30", "--speed", "60")
 CONDOR = ("--param", "enter_until=15:50", "--param", "flatten_minutes=6")
 
 
@@ -71,7 +71,7 @@ def test_a_paper_account_goes_on_where_it_was_killed(bench: Bench, limits: str) 
     finally:
         first.kill()
         first.communicate()
-    done = bench.run(*arguments, "--clock", "2026-11-20T15:45", "--speed", "120")
+    done = bench.run(*arguments, "--clock", "2026-11-20T15:52", "--speed", "60")
     assert done.status == 0, done.err
     assert "decisions of earlier runs taken up" in done.err
     assert done.object["open_positions"] == 0

@@ -30,7 +30,7 @@ SCRIPT = BACKEND / "scripts" / "download_0dte_options.py"
 DATA = BACKEND / "simulator" / "data"
 FRIDAY, EVE = date(2026, 11, 20), date(2015, 12, 24)
 FILES = {"contracts", "underlying", "bars", "trades", "quotes"}
-PATIENCE_S = 90.0
+PATIENCE_S = 280.0
 KILLS = 50 if os.environ.get("PROVE") else 3
 
 Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
