@@ -184,6 +184,8 @@ def store_day(job: Job) -> Done:
         return Done(job.day, found.state, found.sentence)
     before = known if known and known.is_of(found.remote) else None
     missing = job.underlyings
+    if known is not None and before is None:  # replaced by the vendor: so is all that came of it
+        missing = () if known.is_whole else tuple({*missing, *known.underlyings} if missing else ())
     if before is not None:
         missing = tuple(name for name in job.underlyings if name not in before.underlyings)
         if before.is_whole or (job.underlyings and not missing):
@@ -197,7 +199,7 @@ def store_day(job: Job) -> Done:
         day.discard()
         reading, stored = day.store(missing)
     lake.place.settle()
-    entry = _entry(found.remote, reading, stored, before, is_whole=not job.underlyings)
+    entry = _entry(found.remote, reading, stored, before, is_whole=not missing)
     lake.place.write(ledger_key(what, job.day, job.origin), msgspec.json.encode(entry))
     day.discard()
     rows = sum(each.rows for each in stored.values())
@@ -249,7 +251,7 @@ class _Day:
             self.what.sort_key,
         )
         reading = Reading()
-        with self.lake.replacing(partition) as writer:
+        with self.lake.replacing(partition, sharing=not underlyings) as writer:
             while True:
                 stored = dict.fromkeys(underlyings, Stored())
                 try:

@@ -113,7 +113,7 @@ def through(path: Path, lake: Lake, underlying: str) -> Reading:
     file = DayFile(path.name, what, origin="simulator", underlyings=wanted)
     partition = Partition(what.table, _DAY, "polygon", "simulator", "flat_file", what.sort_key)
     reading = Reading()
-    with lake.replacing(partition) as writer:
+    with lake.replacing(partition, sharing=not wanted) as writer:
         for run in file.runs(lambda: path.open("rb"), reading):
             writer.add(run.underlying, run.rows, is_last=run.is_last)
         writer.publish()

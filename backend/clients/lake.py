@@ -4,7 +4,12 @@
 
 One file holds all that one source and origin have of an underlying's session; a write replaces it
 as a whole, so that doing it twice is doing it once. Bars are sorted by time and contract (a chain
-at a minute touches one row group), trades and quotes by contract and time.
+at a minute touches one row group), trades and quotes by contract and time. Of the whole market,
+underlyings with few rows share a file of each session:
+
+    lake/option_bars_1m/_shared/session=2025-10-20/polygon-live.parquet
+
+What has a file of its own besides is read from that one alone.
 
     python -m clients.lake ls
     python -m clients.lake sql "select session, count(*) from option_bars_1m group by all"
@@ -13,7 +18,7 @@ at a minute touches one row group), trades and quotes by contract and time.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +27,8 @@ import polars as pl
 from pydantic import Field, SecretStr
 
 from clients.lake_place import LocalPlace, Place, S3Place
-from clients.lake_writer import Partition, PartitionWriter, partition_key
+from clients.lake_shared import UNDERLYINGS
+from clients.lake_writer import SHARED, Partition, PartitionWriter, partition_key
 from models.errors import DataError, NotFound, StoreError
 from models.tables import ORIGINS
 from utils.paths import state_folder
@@ -65,7 +71,7 @@ class LakeFile:
 
     Attributes:
         table: Name of the table.
-        underlying: Whose rows.
+        underlying: Whose rows; `SHARED` where many share it.
         session: Of which exchange day.
         source: Who made them.
         origin: Where they come from.
@@ -88,13 +94,16 @@ class LakeFile:
         parts = key.split("/")
         if len(parts) != 4 or key.startswith("_") or not key.endswith(".parquet"):
             return None
-        table, underlying, session, name = parts
+        table, folder, session, name = parts
+        underlying = folder.removeprefix("underlying=")
+        if underlying == folder != SHARED:
+            return None
         source, _, origin = name.removesuffix(".parquet").rpartition("-")
         try:
             day = date.fromisoformat(session.removeprefix("session="))
         except ValueError:
             return None
-        return cls(table, underlying.removeprefix("underlying="), day, source, origin)
+        return cls(table, underlying, day, source, origin)
 
 
 class Lake:
@@ -135,14 +144,18 @@ class Lake:
             )
         return cls(LocalPlace(Path(name).expanduser() if name else state_folder("lake")))
 
-    def replacing(self, partition: Partition) -> PartitionWriter:
+    def replacing(self, partition: Partition, *, sharing: bool = False) -> PartitionWriter:
         """Return a writer that replaces partitions of one table and session.
 
         with lake.replacing(partition) as writer:
             writer.add("QQQ", rows)
             writer.publish()
+
+        Args:
+            partition: What is replaced.
+            sharing: Whether the whole market comes: underlyings with few rows share a file.
         """
-        return PartitionWriter(self.place, partition, self._staging)
+        return PartitionWriter(self.place, partition, self._staging, sharing=sharing)
 
     def replace(
         self, file: LakeFile, rows: Frame, *, sort_key: tuple[str, ...], made_from: str
@@ -175,16 +188,33 @@ class Lake:
     ) -> list[LakeFile]:
         """Return the files of a table, or of all, that match; sorted by their keys.
 
+        Files that many share are among them where they have one of the underlyings.
+
         Raises:
             StoreError: The lake cannot be reached.
         """
         found = filter(None, map(LakeFile.of_key, self._keys(table, underlyings)))
-        kept = (
+        kept = [
             file
             for file in found
             if (first is None or file.session >= first) and (last is None or file.session <= last)
-        )
+        ]
+        if underlyings:
+            own = set(kept)
+            kept = [
+                file
+                for file in kept
+                if file.underlying != SHARED
+                or self.shared_by(file)
+                & {name for name in underlyings if replace(file, underlying=name) not in own}
+            ]
         return sorted(kept, key=lambda file: file.key)
+
+    def shared_by(self, file: LakeFile) -> set[str]:
+        """Return the underlyings of a file: the many that share it, or the one whose it is."""
+        if file.underlying != SHARED:
+            return {file.underlying}
+        return set(self.place.metadata(file.key).get(UNDERLYINGS, "").split(","))
 
     def _keys(self, table: str | None, underlyings: Sequence[str]) -> Iterator[str]:
         if table is None:
@@ -192,8 +222,8 @@ class Lake:
         elif not underlyings:
             yield from self.place.keys(table)
         else:
-            for underlying in underlyings:
-                yield from self.place.keys(f"{table}/underlying={underlying}")
+            for folder in (*(f"underlying={name}" for name in underlyings), SHARED):
+                yield from self.place.keys(f"{table}/{folder}")
 
     def scan(
         self,
@@ -225,7 +255,8 @@ class Lake:
         if not files:
             what = ", ".join(underlyings) or "anything"
             raise NotFound(f"the lake has no {table} of {what}", provider="lake")
-        return self._rows_of(self._one_origin(files, origin))
+        rows = self._rows_of(self._one_origin(files, origin))
+        return rows.filter(pl.col("underlying").is_in(underlyings)) if underlyings else rows
 
     def read(
         self,
@@ -274,14 +305,8 @@ class Lake:
         files = self._one_origin(self.files(), origin)
         connection = duckdb.connect()
         for table in sorted({file.table for file in files}):
-            glob = f"{self.place.folder}/{table}/*/*/*-{files[0].origin}.parquet"
-            quoted = glob.replace("'", "''")
-            connection.execute(
-                # A view takes no parameters; the name is a folder of ours.
-                f"create view \"{table}\" as select * from read_parquet('{quoted}', "  # noqa: S608
-                "hive_partitioning = true, union_by_name = true, "
-                "hive_types = {'underlying': varchar, 'session': date})"
-            )
+            own = [file for file in files if file.table == table]
+            connection.execute(f'create view "{table}" as {self._view(table, own, connection)}')
         return connection
 
     def sql(
@@ -323,14 +348,49 @@ class Lake:
             raise DataError(f"the query cannot be answered: {error}") from None
         return found.columns, found.rows()
 
+    def _view(
+        self, table: str, files: Sequence[LakeFile], connection: duckdb.DuckDBPyConnection
+    ) -> str:
+        """Return the query of a table's view; a view takes no parameters, the names are ours."""
+        own, shared = _parted(files)
+        folder = str(self.place.shown).replace("'", "''")
+        ending = f"session=*/*-{files[0].origin}.parquet', union_by_name = true, hive_partitioning = true"
+        parts = []
+        if own:
+            types = "{'underlying': varchar, 'session': date}"
+            parts.append(
+                f"select * from read_parquet('{folder}/{table}/underlying=*/{ending}, "  # noqa: S608
+                f"hive_types = {types})"
+            )
+        if shared:
+            connection.register(f"_own_{table}", _names(own).to_arrow())
+            parts.append(
+                f"select * from read_parquet('{folder}/{table}/{SHARED}/{ending}, "  # noqa: S608
+                f"hive_types = {{'session': date}}) anti join \"_own_{table}\" "
+                "using (underlying, session, source, origin)"
+            )
+        return " union all by name ".join(parts)
+
     def _rows_of(self, files: Iterable[LakeFile]) -> pl.LazyFrame:
-        return pl.scan_parquet(
-            [self.place.url(file.key) for file in files],
-            hive_partitioning=True,
-            hive_schema={"underlying": pl.String, "session": pl.Date},
-            missing_columns="insert",
-            storage_options=self.place.options,
-        )
+        own, shared = _parted(files)
+        parts = [
+            pl.scan_parquet(
+                [self.place.url(file.key) for file in group],
+                hive_partitioning=True,
+                hive_schema=schema,
+                missing_columns="insert",
+                storage_options=self.place.options,
+            )
+            for group, schema in (
+                (own, {"underlying": pl.String, "session": pl.Date}),
+                (shared, {"session": pl.Date}),
+            )
+            if group
+        ]
+        if shared:
+            keys = ["underlying", "session", "source", "origin"]
+            parts[-1] = parts[-1].join(_names(own).lazy(), on=keys, how="anti")
+        return pl.concat(parts, how="diagonal") if len(parts) > 1 else parts[0]
 
     @staticmethod
     def _one_origin(files: list[LakeFile], origin: str | None) -> list[LakeFile]:
@@ -343,6 +403,27 @@ class Lake:
         if origin is not None and origin not in ORIGINS:
             raise DataError(f"there is no origin {origin!r}: {', '.join(ORIGINS)}")
         return [file for file in files if origin in {None, file.origin}]
+
+
+def _parted(files: Iterable[LakeFile]) -> tuple[list[LakeFile], list[LakeFile]]:
+    """Return the files of one underlying each, and those that many share."""
+    every = list(files)
+    return (
+        [file for file in every if file.underlying != SHARED],
+        [file for file in every if file.underlying == SHARED],
+    )
+
+
+def _names(files: Iterable[LakeFile]) -> Frame:
+    """Return whose files these are: what stands in the shared ones of the same is not read."""
+    rows = [(file.underlying, file.session, file.source, file.origin) for file in files]
+    schema = {
+        "underlying": pl.String,
+        "session": pl.Date,
+        "source": pl.String,
+        "origin": pl.String,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 if __name__ == "__main__":

@@ -53,13 +53,18 @@ def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
+    from clients.lake_writer import SHARED  # noqa: PLC0415 - as above
+
     files = lake.files(parsed.table)
     table = Table(title=f"lake at {lake.place.shown}", title_justify="left")
     if parsed.table:
         for name in ("underlying", "session", "source", "origin"):
             table.add_column(name)
         for file in files:
-            table.add_row(file.underlying, str(file.session), file.source, file.origin)
+            shown = file.underlying
+            if shown == SHARED:
+                shown = f"({len(lake.shared_by(file)):,} share it)"
+            table.add_row(shown, str(file.session), file.source, file.origin)
     else:
         for name in ("table", "origin", "underlyings", "sessions", "first", "last", "files"):
             table.add_column(name, no_wrap=name == "table")
@@ -68,7 +73,7 @@ def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
             grouped[file.table, file.origin].append(file)
         for (name, origin), own in grouped.items():
             days = sorted({file.session for file in own})
-            underlyings = len({file.underlying for file in own})
+            underlyings = len(set[str]().union(*(lake.shared_by(file) for file in own)))
             table.add_row(
                 name,
                 origin,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import obstore
+import polars as pl
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -47,8 +48,16 @@ class Place(Protocol):
         """Yield the keys below a folder, in any order."""
         ...
 
+    def folders(self, prefix: str) -> frozenset[str]:
+        """Return the names of the folders right below one."""
+        ...
+
     def exists(self, key: str) -> bool:
         """Return whether there is a file."""
+        ...
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return what a Parquet file says of itself."""
         ...
 
     def read(self, key: str) -> bytes | None:
@@ -99,6 +108,16 @@ class LocalPlace:
         for path in sorted(root.rglob("*")):
             if path.is_file() and not path.name.startswith("."):
                 yield path.relative_to(self.folder).as_posix()
+
+    def folders(self, prefix: str) -> frozenset[str]:
+        """Return the names of the folders right below one."""
+        with suppress(FileNotFoundError), os.scandir(self.folder / prefix) as found:
+            return frozenset(each.name for each in found if each.is_dir())
+        return frozenset()
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return what a Parquet file says of itself."""
+        return pl.read_parquet_metadata(self.folder / key)
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file."""
@@ -231,6 +250,16 @@ class S3Place:
             for page in obstore.list(self._store, prefix=self._key(prefix)):
                 for found in page:
                     yield found["path"][cut:]
+
+    def folders(self, prefix: str) -> frozenset[str]:
+        """Return the names of the folders right below one."""
+        with _translated(self.shown):
+            found = obstore.list_with_delimiter(self._store, prefix=self._key(prefix))
+        return frozenset(name.rpartition("/")[2] for name in found["common_prefixes"])
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return what a Parquet file says of itself."""
+        return pl.read_parquet_metadata(self.url(key), storage_options=self.options)
 
     def exists(self, key: str) -> bool:
         """Return whether there is an object."""

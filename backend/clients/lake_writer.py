@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import polars as pl
 
+from clients.lake_encoding import ROW_GROUP, ZSTD_LEVEL, encode, ordered
 from clients.lake_place import disk_error
+from clients.lake_shared import SHARING_ROWS, UNDERLYINGS, SharedFile
 from models.errors import StoreError
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 MADE_FROM: Final = ("stream", "rest", "flat_file")
 """How rows were come by, the less complete first: a later one replaces an earlier one."""
 
-ROW_GROUP: Final = 65_536
-"""Rows; a minute of a large chain is in one of them, or two."""
+SHARED: Final = "_shared"
+"""Folder of the files that many underlyings share, and their name among the underlyings."""
 
 _STAGED_ROWS = 1_000_000
 _ENCODERS = 3  # of small files most of the time is waiting for others
@@ -55,13 +57,14 @@ class Partition:
     sort_key: tuple[str, ...]
 
     def key(self, underlying: str) -> str:
-        """Return the key of an underlying's file."""
+        """Return the key of an underlying's file, or, of `SHARED`, of the one that many share."""
         return partition_key(self.table, underlying, self.session, self.source, self.origin)
 
 
 def partition_key(table: str, underlying: str, session: date, source: str, origin: str) -> str:
     """Return the key of the one file that a source and origin have of a partition."""
-    return f"{table}/underlying={underlying}/session={session}/{source}-{origin}.parquet"
+    folder = SHARED if underlying == SHARED else f"underlying={underlying}"
+    return f"{table}/{folder}/session={session}/{source}-{origin}.parquet"
 
 
 @dataclass(slots=True)
@@ -83,10 +86,13 @@ class PartitionWriter:
         place: Of the lake.
         partition: What is replaced.
         staging: Folder of this machine for what is not published yet.
+        sharing: Whether the whole market comes: underlyings with few rows share a file.
     """
 
-    def __init__(self, place: Place, partition: Partition, staging: Path) -> None:
-        self._place, self._partition = place, partition
+    def __init__(
+        self, place: Place, partition: Partition, staging: Path, *, sharing: bool = False
+    ) -> None:
+        self._place, self._partition, self._sharing = place, partition, sharing
         try:
             staging.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix=".staged-", dir=staging))
@@ -97,6 +103,12 @@ class PartitionWriter:
         self._waiting: list[Future[Path]] = []
         self._count = 0
         self._current: str | None = None
+        self._own = place.folders(partition.table) if sharing else frozenset()
+        self._shared = self._sharer()
+
+    def _sharer(self) -> SharedFile:
+        path = self._folder / f"{SHARED}-{self._count}.parquet"
+        return SharedFile(path, self._partition.sort_key, self._metadata)
 
     def add(self, underlying: str, rows: Frame, *, is_last: bool = False) -> None:
         """Stage further rows of an underlying.
@@ -127,6 +139,9 @@ class PartitionWriter:
         self._wait()
         self._staged.clear()
         self._current = None
+        self._shared.close()
+        self._count += 1
+        self._shared = self._sharer()
 
     def publish(self) -> dict[str, int]:
         """Publish every underlying's file in place of what was there.
@@ -141,28 +156,51 @@ class PartitionWriter:
         """
         self._flush(self._current)
         self._wait()
-        rows = {}
         for underlying, staged in self._staged.items():
-            key = self._partition.key(underlying)
-            path = self._merged([each.result() for each in staged.files])
-            rows[underlying] = staged.total
-            if not self._is_better(key):
-                self._place.publish(path, key)
-        return rows
+            if staged.files and not self._is_better(underlying):
+                path = self._merged([each.result() for each in staged.files])
+                self._place.publish(path, self._partition.key(underlying))
+        try:
+            shared = self._shared.finished()
+        except OSError as error:
+            raise disk_error(error, str(self._folder)) from None
+        if shared is not None:
+            self._place.publish(shared, self._partition.key(SHARED))
+        return {underlying: staged.total for underlying, staged in self._staged.items()}
 
-    def _is_better(self, key: str) -> bool:
+    def _is_better(self, underlying: str) -> bool:
         """Return whether what stands there is from a more complete kind of service."""
         rank = MADE_FROM.index(self._partition.made_from)
-        if rank == len(MADE_FROM) - 1 or not self._place.exists(key):
+        if rank == len(MADE_FROM) - 1:
             return False
-        there = pl.read_parquet_metadata(self._place.url(key), storage_options=self._place.options)
-        return MADE_FROM.index(there.get("made_from", MADE_FROM[0])) > rank
+        for key in (self._partition.key(underlying), self._partition.key(SHARED)):
+            if not self._place.exists(key):
+                continue
+            there = self._place.metadata(key)
+            if underlying in there.get(UNDERLYINGS, underlying).split(","):
+                return MADE_FROM.index(there.get("made_from", MADE_FROM[0])) > rank
+        return False
+
+    def _shares(self, underlying: str) -> bool:
+        """Return whether an underlying goes to the file that many share, so far as it has come."""
+        staged = self._staged[underlying]
+        if underlying in self._shared.names:
+            return True
+        if not self._sharing or staged.files or staged.total > SHARING_ROWS:
+            return False
+        # What has a file of its own, as it was asked for alone before, keeps it: that one is read.
+        return f"underlying={underlying}" not in self._own or not self._place.exists(
+            self._partition.key(underlying)
+        )
 
     def _flush(self, underlying: str | None) -> None:
         if underlying is None or not self._staged[underlying].pending:
             return
         staged = self._staged[underlying]
         frames, staged.pending, staged.rows = staged.pending, [], 0
+        if self._shares(underlying):
+            self._share(underlying, frames)
+            return
         self._count += 1
         path = self._folder / f"{self._count:06}.parquet"
         while len(self._waiting) >= _PENDING:
@@ -171,15 +209,23 @@ class PartitionWriter:
         staged.files.append(future)
         self._waiting.append(future)
 
+    def _share(self, underlying: str, frames: list[Frame]) -> None:
+        try:
+            self._shared.add(underlying, frames)
+        except OSError as error:
+            raise disk_error(error, str(self._folder)) from None
+
     def _wait(self) -> None:
         while self._waiting:
             self._waiting.pop(0).result()
 
     def _encode(self, underlying: str, frames: list[Frame], path: Path) -> Path:
         self._place.prepare(self._partition.key(underlying))
-        rows = frames[0] if len(frames) == 1 else pl.concat(frames)
+        rows = pl.concat(frames)
+        frames.clear()  # what was sorted goes before it is encoded: memory is what counts
+        rows = ordered(rows, self._partition.sort_key)
         try:
-            ordered(rows, self._partition.sort_key).write_parquet(path, **self._format)
+            encode(rows, path, self._metadata)
         except OSError as error:
             raise disk_error(error, str(self._folder)) from None
         except pl.exceptions.PolarsError as error:
@@ -187,12 +233,16 @@ class PartitionWriter:
         return path
 
     @property
+    def _metadata(self) -> dict[str, str]:
+        return {"made_from": self._partition.made_from}
+
+    @property
     def _format(self) -> dict[str, Any]:
         return {
             "compression": "zstd",
-            "compression_level": 1,
+            "compression_level": ZSTD_LEVEL,
             "row_group_size": ROW_GROUP,
-            "metadata": {"made_from": self._partition.made_from},
+            "metadata": self._metadata,
         }
 
     def _merged(self, files: list[Path]) -> Path:
@@ -205,7 +255,7 @@ class PartitionWriter:
             numbered = "occurrence" in pl.read_parquet_schema(files[0])
             if symbol == "ts" or numbered or not _follow(files, symbol, ts):
                 rows = pl.concat([pl.read_parquet(each, memory_map=False) for each in files])
-                ordered(rows, self._partition.sort_key).write_parquet(whole, **self._format)
+                encode(ordered(rows, self._partition.sort_key), whole, self._metadata)
             else:
                 pl.scan_parquet(files).sink_parquet(whole, maintain_order=True, **self._format)
         except OSError as error:
@@ -224,36 +274,8 @@ class PartitionWriter:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._shared.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def ordered(rows: Frame, sort_key: Sequence[str]) -> Frame:
-    """Return rows in the lake's order, with the number of those of one contract and time.
-
-    Rows of one contract and time keep their order: it is all that tells two trades apart, and
-    `occurrence` (from 0) says it.
-    """
-    first, second = sort_key
-    symbol = second if first == "ts" else first
-    if "occurrence" in rows.columns or "price" in rows.columns:
-        rows = rows.drop("occurrence", strict=False).sort(sort_key, maintain_order=True)
-        count = pl.int_range(pl.len(), dtype=pl.Int32).over(symbol, "ts").alias("occurrence")
-        return rows.with_columns(count)
-    if first == "ts":
-        # By contract already, as the source sends them: one stable sort of numbers is enough.
-        if symbol in rows.columns and not rows[symbol].is_sorted():
-            return rows.sort(sort_key, maintain_order=True)
-        return rows.sort("ts", maintain_order=True)
-    return rows if _is_ordered(rows, symbol) else rows.sort(sort_key, maintain_order=True)
-
-
-def _is_ordered(rows: Frame, symbol: str) -> bool:
-    if symbol not in rows.columns:
-        return rows["ts"].is_sorted()
-    if not rows[symbol].is_sorted():
-        return False
-    later = pl.col("ts") >= pl.col("ts").shift(1)
-    return bool(rows.select((later | (pl.col(symbol) != pl.col(symbol).shift(1))).all()).item())
 
 
 def _follow(files: Sequence[Path], symbol: str, ts: str) -> bool:

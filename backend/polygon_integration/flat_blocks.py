@@ -28,7 +28,7 @@ BLOCK_BYTES: Final = 1 << 20
 LONGEST_LINE: Final = 1 << 16
 """Bytes; the longest real ones have about 150."""
 
-_BUFFERS = 6
+_BUFFERS = 4
 _READ_BYTES = 1 << 17
 _NEWLINE = 10
 

@@ -19,6 +19,7 @@ import pytest
 from app.flat_audit import compare
 from app.flat_backfill import read_entry
 from clients.lake import Lake
+from clients.lake_writer import SHARED
 from polygon_integration.flat_datasets import dataset
 
 BACKEND = Path(__file__).parents[2]
@@ -168,6 +169,17 @@ def test_again_nothing_is_fetched_and_more_is_added(
     status, out, _ = bench.run(*WEEK, "--underlyings", "QQQ,XSP")
     assert (status, "4 day files stored" in out) == (0, True)
     assert {file.underlying for file in bench.lake.files()} == {"QQQ", "SPY", "XSP"}
+    day = date(2026, 11, 18)
+    status, out, _ = bench.run("--start", str(day), "--end", str(day), "--underlyings", "all")
+    assert (status, "1 day files stored" in out) == (0, True)
+    entry = read_entry(bench.lake, dataset("minute_aggs"), day, "simulator")
+    assert entry
+    assert entry.is_whole
+    found = bench.lake.scan("option_bars_1m", first=day, last=day).group_by("underlying").len()
+    counts = {name: stored.rows for name, stored in entry.underlyings.items()}
+    assert dict(found.collect().rows()) == counts
+    shared = [file for file in bench.lake.files(first=day, last=day) if file.underlying == SHARED]
+    assert {"QQQ", "SPY", "XSP"} | bench.lake.shared_by(shared[0]) == counts.keys()
 
 
 def test_two_dask_workers_give_the_same_lake(

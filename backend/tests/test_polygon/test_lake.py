@@ -128,6 +128,88 @@ def test_many_ticks_are_merged_in_order(lake: Lake, monkeypatch: pytest.MonkeyPa
     assert lake.read("option_nbbo").drop("underlying", "session").equals(ticks)
 
 
+@pytest.fixture
+def market(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """A lake with a whole market: QQQ has many rows, the others share a file."""
+    monkeypatch.setattr("clients.lake_writer.SHARING_ROWS", 60)
+    monkeypatch.setattr("clients.lake_shared.ROW_GROUP", 70)
+    everything(lake)
+    return lake
+
+
+def everything(lake: Lake, close: float = 1.0) -> None:
+    with lake.replacing(partition(), sharing=True) as writer:
+        for name in ("AAL", "BAC", "F", "QQQ", "SPY"):
+            writer.add(name, bars(name, minutes=20 if name == "QQQ" else 10, close=close))
+        writer.publish()
+
+
+def test_of_a_whole_market_those_with_few_rows_share_a_file(market: Lake) -> None:
+    assert [file.underlying for file in market.files("option_bars_1m")] == ["_shared", "QQQ"]
+    for name in ("BAC", "QQQ"):
+        found = market.read("option_bars_1m", underlyings=[name])
+        expected = bars(name, minutes=20 if name == "QQQ" else 10).sort(*BARS)
+        assert found.drop("underlying", "session").equals(expected)
+        assert found["underlying"].unique().to_list() == [name]
+    query = "select underlying, session, count(*) from option_bars_1m group by all order by 1"
+    expected_counts = [
+        (name, DAY, 100 if name == "QQQ" else 50) for name in ("AAL", "BAC", "F", "QQQ", "SPY")
+    ]
+    assert market.sql(query)[1] == expected_counts
+    counted = market.scan("option_bars_1m").group_by("underlying", "session").len()
+    assert counted.sort("underlying").collect().rows() == expected_counts
+    with pytest.raises(NotFound, match="option_bars_1m of MSFT"):
+        market.read("option_bars_1m", underlyings=["MSFT"])
+
+
+def test_a_file_of_its_own_stands_before_the_shared_one(market: Lake) -> None:
+    stored(market, partition(), BAC=bars("BAC", close=2.0))
+    query = (
+        "select underlying, any_value(close), count(*) from option_bars_1m group by all order by 1"
+    )
+    assert ("BAC", 2.0, 50) in market.sql(query)[1]
+    assert market.read("option_bars_1m", underlyings=["BAC"])["close"].unique().to_list() == [2.0]
+    assert market.read("option_bars_1m").height == 300
+    everything(market, close=3.0)
+    assert [row[1:] for row in market.sql(query)[1]] == [
+        (3.0, 100 if name == "QQQ" else 50) for name in ("AAL", "BAC", "F", "QQQ", "SPY")
+    ]
+    assert [file.underlying for file in market.files("option_bars_1m")] == ["_shared", "BAC", "QQQ"]
+
+
+def test_the_stream_does_not_replace_what_is_shared(market: Lake) -> None:
+    stored(market, partition("stream"), BAC=bars("BAC", close=9.0), MSFT=bars("MSFT", close=9.0))
+    closes = market.scan("option_bars_1m").group_by("underlying").agg(pl.col("close").first())
+    assert dict(closes.collect().rows()) | {"QQQ": 1.0} == {
+        **dict.fromkeys(("AAL", "BAC", "F", "QQQ", "SPY"), 1.0),
+        "MSFT": 9.0,
+    }
+
+
+def test_a_market_out_of_order_is_shared_in_order(lake: Lake) -> None:
+    what = Partition("option_trades", DAY, "polygon", "live", "flat_file", TICKS)
+    trade = bars("F", contracts=2, minutes=1).rename({"close": "price"})
+    with lake.replacing(what, sharing=True) as writer:
+        writer.add("F", trade)
+        writer.add("A", trade)
+        writer.add("F", trade)
+        writer.publish()
+    found = lake.read("option_trades")
+    assert found["underlying"].to_list() == ["A"] * 2 + ["F"] * 4
+    assert found["occurrence"].to_list() == [0, 0, 0, 1, 0, 1]
+
+
+def test_trades_of_stocks_are_numbered(lake: Lake) -> None:
+    what = Partition("equity_trades", DAY, "polygon", "live", "flat_file", ("underlying", "ts"))
+    stamps = {"source": ["polygon"] * 2, "origin": ["live"] * 2}
+    trade = pl.DataFrame({"ts": [OPEN, OPEN], "price": [1.0, 2.0], **stamps})
+    for sharing in (True, False):
+        with lake.replacing(what, sharing=sharing) as writer:
+            writer.add("QQQ", trade)
+            writer.publish()
+        assert lake.read("equity_trades")["occurrence"].to_list() == [0, 1]
+
+
 def test_origins_are_never_mixed(lake: Lake) -> None:
     stored(lake, partition(), QQQ=bars("QQQ"))
     stored(lake, partition(origin="simulator"), QQQ=bars("QQQ", close=9.0))

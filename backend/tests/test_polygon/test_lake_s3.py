@@ -44,13 +44,22 @@ class Bucket(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         if not self.key:
-            prefix = query.get("prefix", [""])[0]
+            prefix, delimiter = (query.get(name, [""])[0] for name in ("prefix", "delimiter"))
+            keys = sorted(key for key in self.objects if key.startswith(prefix))
+            if delimiter:
+                rests = {key: key.removeprefix(prefix).partition(delimiter) for key in keys}
+                keys = [key for key in keys if not rests[key][1]]
+                folders = sorted({rest[0] for rest in rests.values() if rest[1]})
             found = "".join(
-                f"<Contents><Key>{key}</Key><Size>{len(body)}</Size><ETag>1</ETag>"
+                f"<Contents><Key>{key}</Key><Size>{len(self.objects[key])}</Size><ETag>1</ETag>"
                 "<LastModified>2025-01-01T00:00:00.000Z</LastModified></Contents>"
-                for key, body in sorted(self.objects.items())
-                if key.startswith(prefix)
+                for key in keys
             )
+            if delimiter:
+                found += "".join(
+                    f"<CommonPrefixes><Prefix>{prefix}{name}/</Prefix></CommonPrefixes>"
+                    for name in folders
+                )
             text = f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
             self._answer(200, text.encode())
             return
@@ -109,10 +118,14 @@ def lake(server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> Lake:
 
 def store(lake: Lake, close: float, made_from: str = "flat_file") -> None:
     what = Partition("option_bars_1m", DAY, "polygon", "live", made_from, ("ts", "occ_symbol"))
-    rows = pl.DataFrame({"ts": [1, 2], "occ_symbol": ["A", "A"], "close": [close, close]})
     with lake.replacing(what) as writer:
-        writer.add("QQQ", rows)
+        writer.add("QQQ", rows_of(close))
         writer.publish()
+
+
+def rows_of(close: float) -> pl.DataFrame:
+    stamps = {"source": ["polygon"] * 2, "origin": ["live"] * 2}
+    return pl.DataFrame({"ts": [1, 2], "occ_symbol": ["A", "A"], "close": [close] * 2, **stamps})
 
 
 def test_a_partition_in_a_bucket_is_replaced_and_read(
@@ -128,6 +141,21 @@ def test_a_partition_in_a_bucket_is_replaced_and_read(
     assert found["underlying"].to_list() == ["QQQ", "QQQ"]
     names, rows = lake.sql("select underlying, sum(close) as total from option_bars_1m group by 1")
     assert (names, rows) == (["underlying", "total"], [("QQQ", 4.0)])
+
+
+def test_of_a_whole_market_those_with_few_rows_share_an_object(
+    lake: Lake, server: ThreadingHTTPServer
+) -> None:
+    store(lake, 1.0)
+    what = Partition("option_bars_1m", DAY, "polygon", "live", "flat_file", ("ts", "occ_symbol"))
+    with lake.replacing(what, sharing=True) as writer:
+        for name in ("AAL", "QQQ", "SPY"):
+            writer.add(name, rows_of(5.0))
+        writer.publish()
+    assert [key.split("/")[3] for key in server.objects] == ["underlying=QQQ", "_shared"]  # type: ignore[attr-defined]
+    query = "select underlying, sum(close) as total from option_bars_1m group by 1 order by 1"
+    assert lake.sql(query)[1] == [("AAL", 10.0), ("QQQ", 10.0), ("SPY", 10.0)]
+    assert lake.read("option_bars_1m", underlyings=["SPY"]).height == 2
 
 
 def test_small_files_in_a_bucket(lake: Lake) -> None:
