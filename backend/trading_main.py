@@ -11,6 +11,9 @@ _EPILOG = f"""\
 Live orders need --mode live, --i-understand-live-orders, and --limits with a file that was signed
 off before by --sign-limits.
 
+--kill stops trading of all accounts at once, or of --account NAME, whatever a strategy is doing; it
+stays so until --resume-trading.
+
 Without a Schwab sign-in the market is a simulator of our own, which plays the end of the last
 session many times as fast as the clock; each order, fill and position says its account and mode.
 

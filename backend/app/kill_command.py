@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from app.kill_switch import Killed
 
 GRACE_S = 1.5
-"""How long a run has to obey before it counts as hanging."""
+"""How long a run has to begin to obey before it counts as hanging ..."""
+
+PATIENCE_S = 20.0
+"""... and to end what it has begun."""
 
 
 def stop(accounts: list[str], wish: Killed) -> list[str]:
@@ -84,8 +87,11 @@ def carry_out(account_id: str) -> str:
     found = switch.engaged()
     if found is None:
         return "trading is allowed"
-    until = time.monotonic() + GRACE_S
+    begun_at = time.monotonic()
+    until = begun_at + GRACE_S
     while running(account_id) and time.monotonic() < until:
+        if switch.begun(found):
+            until = max(until, begun_at + PATIENCE_S)
         done = switch.obeyed()
         if done is not None and done.at == found.at:
             return f"stopped, {done.cancelled} orders cancelled by the running session"

@@ -87,6 +87,7 @@ class KillSwitch:
         """
         folder = state_folder("kill")
         self._own = folder / f"{account_id}.json"
+        self._begun = folder / f"{account_id}.begun"
         self._done = folder / f"{account_id}.done"
         self._lock = folder / f"{account_id}.lock"
         self._files = (self._own, folder / f"{ALL}.json", state_folder() / PLAIN)
@@ -143,6 +144,17 @@ class KillSwitch:
             return msgspec.json.decode(self._done.read_bytes(), type=Obeyed)
         except (OSError, msgspec.DecodeError):
             return None
+
+    def begin(self, found: Killed) -> None:
+        """Say that a wish is being carried out: who waits for it has patience."""
+        publish(self._begun, found.at.encode())
+
+    def begun(self, found: Killed) -> bool:
+        """Return whether a program is carrying a wish out, or has done so."""
+        try:
+            return self._begun.read_text() == found.at
+        except OSError:
+            return False
 
     def obey(self, found: Killed, cancelled: int) -> None:
         """Say that a wish was carried out."""
@@ -205,6 +217,8 @@ class SwitchFollower:
         working = len(engine.book.working())
         reason = "" if found is None else found.reason
         by, flatten = ("a person", False) if found is None else (found.by, found.flatten)
+        if found is not None:
+            self.switch.begin(found)
         engine.on(Halt(time_ns=engine.market.now_ns, by=by, reason=reason, flatten=flatten))
         if found is not None:
             self.switch.obey(found, working)

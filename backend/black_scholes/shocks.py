@@ -36,13 +36,14 @@ class BookShocks(NamedTuple):
     totals: NDArray[np.float64]
 
 
-def book_shocks(
+def book_shocks(  # noqa: PLR0913 - what a book is made of
     book: NDArray[np.float64],
     prices: NDArray[np.float64],
     units: NDArray[np.float64],
     *,
     now_ns: int,
     least_sigma: float,
+    underlyings: int,
 ) -> BookShocks:
     """Return greeks and shocks of holdings, by Black-Scholes without rates and dividends.
 
@@ -58,9 +59,10 @@ def book_shocks(
         units: Units held, short negative, one row for each set of holdings.
         now_ns: The time, UTC.
         least_sigma: Of a day, where options tell less or nothing.
+        underlyings: How many there are.
     """
     vol = np.empty(book.shape[1])
-    sigma = np.empty(int(book[4].max()) + 1)
+    sigma = np.empty(underlyings)
     totals = np.empty((len(units), 4 + len(MOVES)))
     shock_block(book, prices, units, MOVES, float(now_ns), least_sigma, vol, sigma, totals)
     return BookShocks(vol, sigma, totals)

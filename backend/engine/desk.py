@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.exposure import DELTA, GAMMA, HELD, THETA, VEGA, Holdings, exposure
+from engine.exposure import DELTA, HELD, SHOCKS, Holdings, exposure
 from engine.timers import Timer
 from models.errors import ConfigError, OrderRejected
 from models.order_groups import orders_of
@@ -153,7 +153,7 @@ class EngineDesk:
         """
         held = self._holdings.of(self._portfolio)
         totals = exposure(held, (), (), self._market, least_sigma=_LEAST_SIGMA)[HELD]
-        return BookGreeks(*totals[[DELTA, GAMMA, VEGA, THETA]].tolist())
+        return BookGreeks(*totals[DELTA:SHOCKS])
 
     def orders(self) -> Sequence[Order]:
         """Return the orders that have not ended, oldest first."""

@@ -7,17 +7,16 @@ no figure is older than the newest quote.
 from __future__ import annotations
 
 import math
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from black_scholes.shocks import book_shocks
+from black_scholes.shocks import MOVES, book_shocks
 from engine.instruments import Instrument, instrument_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from engine.market import Market
     from models.events import Quote
@@ -25,10 +24,13 @@ if TYPE_CHECKING:
     from utils.portfolio_tracker import PortfolioTracker
 
 HELD, WITH_TICKET, WITH_WORKING, WITH_BOTH = range(4)
-"""Rows of `Exposure.totals`: what is held; with the ticket; with all that works; with both."""
+"""Rows of `exposure`: what is held; with the ticket; with all that works; with both."""
 
 DELTA, GAMMA, VEGA, THETA, SHOCKS = range(5)
-"""Columns of `Exposure.totals`; from `SHOCKS` on one for each shock."""
+"""Columns of `exposure`; from `SHOCKS` on one for each shock."""
+
+
+_NOTHING = (0.0, 0.0)
 
 
 class HeldUnits(NamedTuple):
@@ -124,7 +126,7 @@ def exposure(
     market: Market,
     *,
     least_sigma: float,
-) -> NDArray[np.float64]:
+) -> list[list[float]]:
     """Return greeks and shocks of four sets of holdings, USD.
 
     Args:
@@ -137,38 +139,47 @@ def exposure(
     Returns:
         Rows `HELD` to `WITH_BOTH`, columns `DELTA` to `SHOCKS` and on.
     """
-    beside, new, quotes = units_of(working), units_of(ticket), market.quotes
+    beside, new = units_of(working), units_of(ticket)
+    symbols = [*held, *(s for s in {**beside, **new} if s not in held)]
+    quote_of = market.quotes.get
     numbers: dict[str, int] = {}
-    spots: list[float] = []
-    book: list[tuple[float, float, float, float, float]] = []
-    prices: list[tuple[float, float]] = []
-    units: list[tuple[float, float, float]] = []
-    for symbol in {**held, **beside, **new}:
+    prices_of: dict[str, float] = {}
+    kinds, strikes, expiries, shares, owners = [], [], [], [], []
+    prices, spots, own, added, waiting = [], [], [], [], []
+    for symbol in symbols:
         holding = held.get(symbol)
-        works, comes = beside.get(symbol), new.get(symbol)
         each = instrument_of(symbol) if holding is None else holding.instrument
-        number = numbers.get(each.underlying)
-        if number is None:
-            number = numbers[each.underlying] = len(numbers)
-            spots.append(price_of(quotes.get(each.underlying)))
-        shares = holding.shares if holding else works[1] if works else comes[1] if comes else 1.0
-        book.append((each.kind, each.strike, float(each.expires_ns), shares, float(number)))
-        prices.append((price_of(quotes.get(symbol)), spots[number]))
-        units.append(
-            (
-                holding.units if holding else 0.0,
-                comes[0] if comes else 0.0,
-                works[0] if works else 0.0,
-            )
-        )
-    if not book:
-        return np.zeros((4, SHOCKS + 8))
-    own, added, waiting = np.array(units).T
-    sets = np.stack([own, own + added, own + waiting, own + added + waiting])
-    return book_shocks(
-        np.ascontiguousarray(np.array(book).T),
-        np.ascontiguousarray(np.array(prices).T),
-        sets,
+        underlying = each.underlying
+        if underlying not in numbers:
+            numbers[underlying] = len(numbers)
+            prices_of[underlying] = price_of(quote_of(underlying))
+        works, comes = beside.get(symbol, _NOTHING), new.get(symbol, _NOTHING)
+        kinds.append(each.kind)
+        strikes.append(each.strike)
+        expiries.append(each.expires_ns)
+        owners.append(numbers[underlying])
+        prices.append(price_of(quote_of(symbol)))
+        spots.append(prices_of[underlying])
+        own.append(0.0 if holding is None else holding.units)
+        added.append(comes[0])
+        waiting.append(works[0])
+        shares.append(holding.shares if holding else works[1] or comes[1])
+    if not symbols:
+        return [[0.0] * (SHOCKS + len(MOVES))] * 4
+    # One flat list becomes an array much faster than a list of rows does.
+    flat = kinds + strikes + expiries + shares + owners + prices + spots + own + added + waiting
+    rows = np.frombuffer(array("d", flat)).reshape(10, len(symbols))
+    totals = book_shocks(
+        rows[:5],
+        rows[5:7],
+        rows[7:],
         now_ns=market.now_ns,
         least_sigma=least_sigma,
+        underlyings=len(numbers),
     ).totals
+    # Everything is additive: the sets follow from what each part does by itself.
+    holds, comes_in, waits = totals.tolist()
+    with_ticket = [a + b for a, b in zip(holds, comes_in, strict=True)]
+    with_working = [a + b for a, b in zip(holds, waits, strict=True)]
+    both = [a + b for a, b in zip(with_ticket, waits, strict=True)]
+    return [holds, with_ticket, with_working, both]

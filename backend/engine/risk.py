@@ -6,16 +6,18 @@ not: nobody is kept in a position by a wide market, a loss or the clock. Pure; t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.core import Denial
 from engine.exposure import Holdings, exposure, worth_of
+from engine.instruments import instrument_of
 from engine.risk_account import ACCOUNT_RULES, Means
 from engine.risk_flow import FLOW_RULES, Flow
 from engine.risk_market import MARKET_RULES
-from engine.risk_rules import ORDER_RULES
+from engine.risk_rules import ORDER_RULES, natural_of, worst_loss
 from engine.trading_hours import OrderHours, day_end_ns, day_of
 from models.order_groups import OneCancelsOther, Trigger, orders_of
 from models.order_terms import PositionEffect
@@ -25,11 +27,9 @@ if TYPE_CHECKING:
     from datetime import date
     from decimal import Decimal
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from engine.core import Engine
     from engine.exposure import HeldUnits
+    from engine.instruments import Instrument
     from engine.limits import RiskLimits
     from engine.risk_account import AccountReport
     from models.events import Quote
@@ -40,7 +40,6 @@ RULES = (*FLOW_RULES, *ORDER_RULES, *MARKET_RULES, *ACCOUNT_RULES)
 """All rules in the order in which they are asked, the cheap ones first."""
 
 
-@dataclass
 class Question:
     """One ticket before the gate, and what the rules want to know of it.
 
@@ -49,47 +48,36 @@ class Question:
         engine: The run.
         gate: Whose limits and memory count.
         replaces: Client order id of the order whose place it takes.
+        limits: What is allowed.
+        now_ns: The market's time.
+        orders: All orders of the ticket.
+        first: The order that works at once.
+        cases: The sets of its orders that may come to be filled.
+        working: The orders that work beside it.
+        opened: The legs that open.
+        opening: Whether there is one: it makes a holding larger, or turns it round.
     """
 
-    ticket: OrderTicket
-    engine: Engine
-    gate: RiskGate
-    replaces: str | None
-
-    @property
-    def limits(self) -> RiskLimits:
-        """What is allowed."""
-        return self.gate.limits
-
-    @cached_property
-    def orders(self) -> tuple[Order, ...]:
-        """All orders of the ticket."""
-        return orders_of(self.ticket)
-
-    @cached_property
-    def cases(self) -> list[tuple[Order, ...]]:
-        """The sets of its orders that may come to be filled."""
-        return _cases(self.ticket)
-
-    @property
-    def first(self) -> Order:
-        """The order that works at once."""
-        return self.orders[0]
-
-    @property
-    def now_ns(self) -> int:
-        """The market's time."""
-        return self.engine.market.now_ns
-
-    @cached_property
-    def opening(self) -> bool:
-        """Whether any of its orders makes a holding larger, or turns it round."""
-        return any(self.opens(leg, order) for order in self.orders for leg in order.legs)
-
-    @cached_property
-    def opened(self) -> tuple[Leg, ...]:
-        """The legs that open."""
-        return tuple(leg for order in self.orders for leg in order.legs if self.opens(leg, order))
+    def __init__(
+        self, ticket: OrderTicket, engine: Engine, gate: RiskGate, replaces: str | None
+    ) -> None:
+        """Take a ticket that wants to leave; the arguments are the first attributes."""
+        self.ticket = ticket
+        self.engine = engine
+        self.gate = gate
+        self.replaces = replaces
+        self.limits = gate.limits
+        self.now_ns = engine.market.now_ns
+        self.orders = orders_of(ticket)
+        self.first = self.orders[0]
+        self.cases = _cases(ticket)
+        own = {order.client_order_id for order in self.orders}
+        own.add(replaces or "")
+        self.working = [each for each in engine.book.working() if each.client_order_id not in own]
+        self._naturals: dict[str, Decimal | None] = {}
+        self._losses: dict[str, float | None] = {}
+        self.opened = [leg for order in self.orders for leg in order.legs if self.opens(leg, order)]
+        self.opening = bool(self.opened)
 
     def opens(self, leg: Leg, order: Order) -> bool:
         """Return whether a leg opens, by what is held and what already works to close it.
@@ -99,6 +87,8 @@ class Question:
         if leg.position_effect is PositionEffect.OPENING:
             return True
         held = self.engine.portfolio.quantity(leg.symbol)
+        if not held and not isinstance(self.ticket, Trigger):
+            return True
         signed = leg.signed_quantity * order.quantity
         if order is not self.first and isinstance(self.ticket, Trigger):
             held += _units(self.first, leg.symbol)
@@ -107,12 +97,6 @@ class Question:
                 units for each in self.working if (units := _units(each, leg.symbol)) * held < 0
             )
         return held * signed >= 0 or abs(signed) > abs(held)
-
-    @cached_property
-    def working(self) -> list[Order]:
-        """The orders that work beside the ticket."""
-        own = {order.client_order_id for order in self.orders} | {self.replaces}
-        return [each for each in self.engine.book.working() if each.client_order_id not in own]
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote of a symbol."""
@@ -129,7 +113,32 @@ class Question:
         return self.gate.see(self.engine)
 
     @cached_property
-    def exposures(self) -> list[NDArray[np.float64]]:
+    def relied(self) -> list[tuple[Instrument, Quote | None]]:
+        """The legs that open and the underlyings of options among them, each with its quote."""
+        quotes = self.engine.market.quotes
+        found = {}
+        for leg in self.opened:
+            each = found[leg.symbol] = instrument_of(leg.symbol)
+            if each.underlying not in found:
+                found[each.underlying] = instrument_of(each.underlying)
+        return [(each, quotes.get(symbol)) for symbol, each in found.items()]
+
+    def natural(self, order: Order) -> Decimal | None:
+        """Return what a unit of an order costs at the touch of its legs; None without a market."""
+        name = order.client_order_id
+        if name not in self._naturals:
+            self._naturals[name] = natural_of(order, self.engine.market.quotes)
+        return self._naturals[name]
+
+    def loss(self, order: Order) -> float | None:
+        """Return what an order's options lose at worst at expiration; see `worst_loss`."""
+        name = order.client_order_id
+        if name not in self._losses:
+            self._losses[name] = worst_loss(order, self.natural(order))
+        return self._losses[name]
+
+    @cached_property
+    def exposures(self) -> list[list[list[float]]]:
         """Greeks and shocks, see `engine.exposure`, one for each case."""
         opening = [
             each
@@ -187,10 +196,10 @@ class RiskGate:
     holdings: Holdings = field(default_factory=Holdings, init=False)
     flow: Flow = field(default_factory=Flow, init=False)
     means: Means = field(default_factory=Means, init=False)
-    most_worth: float = field(default=0.0, init=False)
+    day_worth: float = field(default=0.0, init=False)
+    most_worth: float = field(default=-math.inf, init=False)
     _day: date | None = field(default=None, init=False)
     _day_ends_ns: int = field(default=0, init=False)
-    _day_worth: float = field(default=0.0, init=False)
 
     def check(self, ticket: OrderTicket, engine: Engine, replaces: str | None) -> Denial | None:
         """Return why a ticket may not leave, or None; see `engine.core.Gate`."""
@@ -229,9 +238,9 @@ class RiskGate:
     def _begin_day(self, day: date, worth: float) -> None:
         self._day_ends_ns = day_end_ns(day)
         if day != self._day:
-            self._day, self._day_worth = day, worth
+            self._day, self.day_worth = day, worth
 
     def lost_today(self, engine: Engine) -> float:
         """Return USD lost since the market's day began for the run; a gain is negative."""
         worth = self.see(engine)
-        return self._day_worth - worth
+        return self.day_worth - worth

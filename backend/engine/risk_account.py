@@ -24,7 +24,6 @@ from engine.instruments import instrument_of
 from engine.ledger import contract_of
 from engine.limits import DayTrades
 from engine.margin import INITIAL_SHARES, OptionHolding, option_requirement
-from engine.risk_rules import natural_price, worst_loss
 from engine.trading_hours import day_of
 from models.order_terms import Side
 from models.symbols import INDICES
@@ -112,7 +111,8 @@ def daily_loss(asked: Question) -> Denial | None:
     if not asked.opening:
         return None
     most = asked.limits.max_daily_loss
-    lost = asked.gate.lost_today(asked.engine)
+    lost = -asked.worth  # which begins the day, if it is a new one
+    lost += asked.gate.day_worth
     if lost > float(most) + _ROUNDING:
         said = f"{lost:,.2f} USD are lost today, more than {most:,.2f}: closing only"
         return Denial("daily_loss", str(most), f"{lost:.2f}", said)
@@ -141,7 +141,7 @@ def _greek(code: str, column: int, unit: str) -> Callable[[Question], Denial | N
         most = float(getattr(asked.limits, name))
         for found in asked.exposures:
             for before, after in ((HELD, WITH_TICKET), (WITH_WORKING, WITH_BOTH)):
-                was, now = abs(float(found[before, column])), float(found[after, column])
+                was, now = abs(found[before][column]), found[after][column]
                 if abs(now) > most + _ROUNDING and abs(now) > was + _ROUNDING:
                     said = f"the {code} of all holdings would be {now:,.0f} {unit}, more than {most:,.0f}"
                     return Denial(f"net_{code}", f"{most:g}", f"{now:.2f}", said)
@@ -159,7 +159,7 @@ def shock_loss(asked: Question) -> Denial | None:
     most = float(asked.limits.max_shock_loss)
     for found in asked.exposures:
         for before, after in ((HELD, WITH_TICKET), (WITH_WORKING, WITH_BOTH)):
-            was, now = -float(found[before, SHOCKS:].min()), -float(found[after, SHOCKS:].min())
+            was, now = -min(found[before][SHOCKS:]), -min(found[after][SHOCKS:])
             if now > most + _ROUNDING and now > was + _ROUNDING:
                 said = f"a shock would cost {now:,.2f} USD, more than {most:,.2f}"
                 return Denial("shock_loss", f"{most:g}", f"{now:.2f}", said)
@@ -193,8 +193,8 @@ def needed_usd(asked: Question, orders: tuple[Order, ...]) -> float:
 def _needed(asked: Question, order: Order) -> float:
     if not any(asked.opens(leg, order) for leg in order.legs):
         return 0.0
-    natural = natural_price(asked, order)
-    loss = worst_loss(order, natural)
+    natural = asked.natural(order)
+    loss = asked.loss(order)
     if loss is not None and not _leans(order):
         return loss
     units = units_of((order,))

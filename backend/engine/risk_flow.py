@@ -110,9 +110,11 @@ def duplicate(asked: Question) -> Denial | None:
     """No opening that equals one which works, or which left a moment ago."""
     if not asked.opening:
         return None
-    shape = shape_of(asked.first)
+    first = asked.first
+    shape = shape_of(first)
     for order in asked.working:
-        if order.quantity == asked.first.quantity and shape_of(order) == shape:
+        alike = order.quantity == first.quantity and order.limit_price == first.limit_price
+        if alike and shape_of(order) == shape:
             said = f"an equal order works already: {order.client_order_id}"
             return Denial("duplicate", "1 at a time", "2", said)
     last_ns = asked.gate.flow.last(shape)

@@ -45,35 +45,24 @@ def expires_soon(asked: Question) -> Denial | None:
     return None
 
 
-def _quoted(asked: Question) -> Iterator[str]:
-    """Yield what an opening relies on: its legs, and the underlyings of options among them."""
-    for leg in asked.opened:
-        yield leg.symbol
-        underlying = instrument_of(leg.symbol).underlying
-        if underlying != leg.symbol:
-            yield underlying
-
-
 def no_quote(asked: Question) -> Denial | None:
     """What opens needs a quote of each leg and of its underlying."""
-    for symbol in _quoted(asked):
-        if asked.quote(symbol) is None:
-            return Denial("no_quote", "a quote", "none", f"{symbol} has no quote")
+    for each, quote in asked.relied:
+        if quote is None:
+            return Denial("no_quote", "a quote", "none", f"{each.symbol} has no quote")
     return None
 
 
 def stale_quote(asked: Question) -> Denial | None:
     """Quotes must be fresh: seconds since they were made, of the feed."""
     limits = asked.limits
-    for symbol in _quoted(asked):
-        quote = asked.quote(symbol)
+    for each, quote in asked.relied:
         if quote is None:
             continue
-        option = instrument_of(symbol).is_option
-        most = limits.max_age_s if option else limits.max_underlying_age_s
+        most = limits.max_age_s if each.is_option else limits.max_underlying_age_s
         age_s = (asked.now_ns - quote.time_ns) / _SECOND_NS / asked.gate.speed
         if age_s > most:
-            said = f"the quote of {symbol} is {age_s:.1f} s old, more than {most:g}"
+            said = f"the quote of {each.symbol} is {age_s:.1f} s old, more than {most:g}"
             return Denial("stale_quote", f"{most:g} s", f"{age_s:.1f} s", said)
     return None
 
@@ -82,20 +71,18 @@ def delayed_quote(asked: Question) -> Denial | None:
     """Quotes must be of now: nothing opens on what a provider tells minutes later."""
     if asked.limits.delayed_quotes:
         return None
-    for symbol in _quoted(asked):
-        quote = asked.quote(symbol)
+    for each, quote in asked.relied:
         if quote is not None and quote.delayed:
-            said = f"the quotes of {symbol} are delayed: no real-time data are subscribed"
+            said = f"the quotes of {each.symbol} are delayed: no real-time data are subscribed"
             return Denial("delayed_quote", "real-time quotes", "delayed", said)
     return None
 
 
 def halted_market(asked: Question) -> Denial | None:
     """Nothing opens in an instrument, or on an underlying, whose trading is halted."""
-    for symbol in _quoted(asked):
-        quote = asked.quote(symbol)
+    for each, quote in asked.relied:
         if quote is not None and quote.halted:
-            said = f"trading in {symbol} is halted"
+            said = f"trading in {each.symbol} is halted"
             return Denial("halted_market", "trading", "halted", said)
     return None
 

@@ -15,7 +15,7 @@ from engine.core import Denial
 from engine.cover import left_uncovered, uncovered
 from engine.exposure import units_of
 from engine.instruments import instrument_of
-from models.order_terms import AssetType
+from models.order_terms import AssetType, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +77,7 @@ def notional(asked: Question) -> Denial | None:
 def price_collar(asked: Question) -> Denial | None:
     """A limit may not be much worse than the natural price, to open or to close."""
     order = asked.first
-    limit, natural = _signed_limit(order), natural_price(asked, order)
+    limit, natural = _signed_limit(order), asked.natural(order)
     if limit is None or natural is None:
         return None
     # One leg that is sold has a positive limit; the natural price counts it as a credit.
@@ -121,7 +121,7 @@ def max_loss(asked: Question) -> Denial | None:
         return None
     most = asked.limits.max_loss
     for order in asked.orders:
-        loss = worst_loss(order, natural_price(asked, order))
+        loss = asked.loss(order)
         if loss is not None and loss > float(most) + _ROUNDING:
             said = f"the order can lose {loss:,.2f} USD, more than {most:,.2f}"
             return Denial("max_loss", str(most), f"{loss:.2f}", said)
@@ -176,9 +176,12 @@ def naked_short(asked: Question) -> Denial | None:
 
     That holds for what closes too: a long option that covers a short one is not sold before it.
     """
-    if asked.limits.naked_shorts:
-        return None
+    sells = any(leg.side is Side.SELL for order in asked.orders for leg in order.legs)
+    if asked.limits.naked_shorts or not sells:
+        return None  # what buys alone uncovers nothing
     for case in asked.cases:
+        if _covers_itself(case):
+            continue
         for underlying in {instrument_of(leg.symbol).underlying for o in case for leg in o.legs}:
             held, waiting = _beside(asked, underlying)
             after = dict(held)
@@ -190,6 +193,16 @@ def naked_short(asked: Question) -> Denial | None:
                 said = f"{naked:g} short option(s) on {underlying} would stand uncovered"
                 return Denial("naked_short", "0", f"{naked:g}", said)
     return None
+
+
+def _covers_itself(orders: Sequence[Order]) -> bool:
+    """Return whether what orders sell is covered by what they buy: then nothing else is uncovered."""
+    underlyings = {instrument_of(leg.symbol).underlying for order in orders for leg in order.legs}
+    if len(underlyings) > 1:
+        return False
+    units = {symbol: count for symbol, (count, _) in units_of(orders).items()}
+    shares = any(not instrument_of(symbol).is_option for symbol in units)
+    return not shares and not left_uncovered(units)
 
 
 def _beside(asked: Question, underlying: str) -> tuple[dict[str, float], list[Short]]:
@@ -246,11 +259,6 @@ def _signed_limit(order: Order) -> Decimal | None:
     if limit is not None and len(order.legs) == 1 and order.legs[0].signed_quantity < 0:
         return -limit
     return limit
-
-
-def natural_price(asked: Question, order: Order) -> Decimal | None:
-    """Return what a unit costs now, buying at offers and selling at bids; None without a market."""
-    return natural_of(order, asked.engine.market.quotes)
 
 
 def natural_of(order: Order, quotes: Mapping[str, Quote]) -> Decimal | None:
