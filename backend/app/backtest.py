@@ -15,7 +15,6 @@ from engine.net_greeks import NetGreeks, net_greeks
 from engine.paper import PaperAccount, PaperBroker
 from engine.risk import RiskGate
 from models.decisions import Denied, Heard, Signalled
-from models.events import Bar
 from models.order_terms import AccountKind, Mode, Side
 from models.symbols import OCC_LENGTH
 from models.trading import AccountTerms
@@ -81,6 +80,7 @@ class BacktestResult:
         samples: One a minute.
         trips: Oldest first.
         decisions: All of them.
+        open_since_ns: First fill of what is still held; None where nothing is.
     """
 
     engine: Engine
@@ -90,6 +90,7 @@ class BacktestResult:
     samples: list[Sample] = field(default_factory=list)
     trips: list[RoundTrip] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    open_since_ns: int | None = None
 
     @property
     def denied(self) -> list[Denied]:
@@ -124,11 +125,9 @@ def run_backtest(
     for number, session in enumerate(market.sessions):
         if number == 0:
             engine.start(to_ns(session.open))
-        for event in market.events(needs, session):
-            if isinstance(event, Bar) and event.symbol == needs.symbols[0]:
-                follow.minute()  # all quotes of the minute before have been seen
-            engine.on(event)
-        follow.minute()
+        for minute in market.minutes(needs, session):
+            engine.run(minute)
+            follow.minute()
         yield session, result
     engine.finish()
 
@@ -196,6 +195,7 @@ class _Follower:
             first = self._open[0].time_ns
             self._result.trips.append(RoundTrip(first, fill.time_ns, tuple(self._open), gained))
             self._open = []
+        self._result.open_since_ns = self._open[0].time_ns if self._open else None
 
 
 def _signed(fill: Fill) -> Decimal:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import polars as pl
 
 from models.errors import DataError
-from models.events import Bar, Quote
+from models.events import Bar, Quote, QuoteRun
 from models.tables import ORIGINS, SOURCES
+from ports.broker import NEVER
 from utils.clock import to_ns
+from utils.quote_runs import quote_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from models.events import Event
     from models.tables import Frame, Where
     from ports.store import Store
     from ports.strategy import Needs
@@ -32,6 +34,9 @@ MOST_CONTRACTS = 400
 """Contracts of one underlying and session that are replayed: those nearest to the money."""
 
 MINUTE_S = 60
+
+Minute: TypeAlias = "Sequence[Bar | Quote | QuoteRun]"
+"""What a minute brings, in order, all of it told at the minute's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,8 @@ class StoredMarket:
     origin: str
     spread: float
 
-    def events(self, needs: Needs, session: Session) -> Iterator[Event]:
-        """Yield the events of one session.
+    def minutes(self, needs: Needs, session: Session) -> Iterator[Minute]:
+        """Yield the events of one session, minute by minute.
 
         Raises:
             StoreError: The data cannot be read.
@@ -66,11 +71,12 @@ class StoredMarket:
         minutes = pl.concat(
             [frame.with_columns(symbol=pl.lit(name)) for name, frame in bars.items()]
         )
-        yield from _merged(
-            minutes.sort("ts", "symbol", maintain_order=True),
-            pl.concat(quotes).sort("ts", "occ_symbol") if quotes else None,
-            self.spread,
-        )
+        options = None
+        if quotes:
+            named = {"occ_symbol": "symbol"}
+            options = pl.concat(quotes).sort("ts", "occ_symbol").rename(named)
+            options = options.with_columns(time_ns=pl.col("ts").dt.epoch("ns"))
+        yield from _minutes(minutes.sort("ts", "symbol", maintain_order=True), options, self.spread)
 
     def _bars(self, ticker: str, session: Session) -> Frame:
         where: Where = {
@@ -109,40 +115,43 @@ def _near_the_money(rows: Frame, bars: Frame, day: date) -> Frame:
     return contracts.sort("distance", "occ_symbol").head(MOST_CONTRACTS)
 
 
-def _merged(bars: Frame, quotes: Frame | None, spread: float) -> Iterator[Event]:
+def _minutes(bars: Frame, quotes: Frame | None, spread: float) -> Iterator[Minute]:
     """Yield minutes in order: at each one's end the bars, then the quotes that stood then."""
-    waiting = _quote_events(quotes) if quotes is not None else iter(())
-    quote = next(waiting, None)
-    rows = zip(
-        bars["symbol"], bars["ts"], *(bars[name] for name in ("open", "high", "low", "close", "volume")),
-        strict=True,
-    )  # fmt: skip
-    for symbol, ts, opened, high, low, close, volume in rows:
+    runs = _Runs(quotes)
+    half = spread / 2
+    names = ("symbol", "open", "high", "low", "close", "volume")
+    for (ts,), rows in bars.group_by("ts", maintain_order=True):
         start_ns = to_ns(ts)
         end_ns = start_ns + MINUTE_S * 1_000_000_000
-        while quote is not None and quote.time_ns < end_ns:
-            yield quote
-            quote = next(waiting, None)
-        yield Bar(
-            symbol=symbol, time_ns=start_ns, interval_s=MINUTE_S, open=opened, high=high, low=low,
-            close=close, volume=volume,
-        )  # fmt: skip
-        half = spread / 2
-        yield Quote(symbol=symbol, time_ns=end_ns, bid=close - half, ask=close + half, last=close)
-    while quote is not None:
-        yield quote
-        quote = next(waiting, None)
+        events: list[Bar | Quote | QuoteRun] = list(runs.before(end_ns))
+        for symbol, *prices in zip(*(rows[name] for name in names), strict=True):
+            opened, high, low, close, volume = prices
+            events += (
+                Bar(
+                    symbol=symbol, time_ns=start_ns, interval_s=MINUTE_S, open=opened, high=high,
+                    low=low, close=close, volume=volume,
+                ),
+                Quote(symbol, end_ns, close - half, close + half, last=close),
+            )  # fmt: skip
+        yield [*events, *runs.before(end_ns + 1)]
+    if rest := list(runs.before(NEVER)):
+        yield rest
 
 
-def _quote_events(quotes: Frame) -> Iterator[Quote]:
-    columns = ("occ_symbol", "bid", "ask", "bid_size", "ask_size")
-    times = quotes["ts"].dt.epoch("ns")
-    for time_ns, symbol, bid, ask, bid_size, ask_size in zip(
-        times, *(quotes[name] for name in columns), strict=True
-    ):
-        yield Quote(
-            symbol=symbol, time_ns=time_ns, bid=bid, ask=ask, bid_size=bid_size, ask_size=ask_size
-        )
+class _Runs:
+    """Quotes of contracts, in runs, as far as time has come."""
+
+    def __init__(self, quotes: Frame | None) -> None:
+        self._quotes = quotes
+        self._times = None if quotes is None else quotes["time_ns"].to_numpy()
+        self._taken = 0
+
+    def before(self, time_ns: int) -> Iterator[QuoteRun]:
+        """Yield the quotes that were not yielded before and are earlier than a time."""
+        if self._quotes is None or self._times is None:
+            return
+        first, self._taken = self._taken, int(np.searchsorted(self._times, time_ns))
+        yield from quote_runs(self._quotes[first : self._taken])
 
 
 def stored_market(

@@ -1,10 +1,11 @@
-"""The report of a backtest: one HTML page, and its curves and trades as Parquet beside it."""
+"""The report of a backtest: one HTML page; figures as JSON, curves and trades as Parquet beside it."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,13 @@ import jinja2
 import numpy as np
 import polars as pl
 
+from app.backtest_journal import BacktestJournal
+from app.backtest_statistics import drawdown, statistics_of
 from app.publish import publish, publish_rows
 from app.quality_charts import Chart, Tick
 from app.trading_words import instrument
-from models.order_terms import OrderStatus, Side
-from utils.clock import to_ns, to_time
+from models.order_terms import Side
+from utils.clock import to_time
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
@@ -26,12 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from app.backtest import BacktestResult, RoundTrip, Sample
+    from app.backtest_statistics import Statistics
     from models.tables import Frame
 
     Floats = NDArray[np.float64]
-
-_LEAST_DAYS = 2
-"""Daily returns that a Sharpe ratio needs at least to be a number at all."""
 
 _MOST_TRIPS = 500
 """Round trips that the page lists; the Parquet file has all."""
@@ -66,6 +67,7 @@ class Report:
         denials: (rule, how often, an example).
         assumptions: What was taken for granted, a sentence each.
         left_out: Round trips that the table does not show.
+        journal: Length and hash of the run's journal: equal runs have equal ones.
     """
 
     title: str
@@ -77,14 +79,18 @@ class Report:
     denials: list[tuple[str, int, str]]
     assumptions: list[str]
     left_out: int
+    journal: str
 
 
-def build_report(result: BacktestResult, assumptions: Sequence[str]) -> Report:
+def build_report(
+    result: BacktestResult, assumptions: Sequence[str], journal: BacktestJournal
+) -> Report:
     """Return what a person reads of a backtest.
 
     Args:
         result: Of at least one session.
         assumptions: What was taken for granted beside what holds of every backtest.
+        journal: Its decisions, written.
     """
     names = result.engine.names
     sessions = result.market.sessions
@@ -102,6 +108,7 @@ def build_report(result: BacktestResult, assumptions: Sequence[str]) -> Report:
         denials=[(rule, count, examples[rule]) for rule, count in rules.most_common()],
         assumptions=[*_ALWAYS, *assumptions],
         left_out=max(0, len(result.trips) - _MOST_TRIPS),
+        journal=f"{journal.count:,} decisions, SHA-256 {journal.digest}",
     )
 
 
@@ -117,59 +124,42 @@ _ALWAYS = (
 
 def figures(result: BacktestResult) -> list[Figure]:
     """Return the figures at the top of the page."""
-    engine = result.engine
-    gained = float(engine.worth())
-    fees = sum((float(each.fees) for each in engine.portfolio.holdings.values()), 0.0)
-    worth = np.array([sample.worth for sample in result.samples])
-    won = [each for each in result.trips if each.gained > 0]
-    states = [state.order.status for state in engine.book.states.values()]
-    found = [
-        Figure("result", f"{gained:+,.2f} USD", _tone(gained)),
-        Figure("of the capital", f"{100 * gained / float(result.cash):+.3f} %", _tone(gained)),
-        Figure("deepest drawdown", f"{drawdown(worth).min(initial=0.0):,.2f} USD"),
-        Figure("round trips", f"{len(result.trips)}"),
-        Figure("won", f"{100 * len(won) / len(result.trips):.0f} %" if result.trips else "-"),
-        Figure("fees", f"{fees:,.2f} USD"),
-        Figure("orders filled", f"{states.count(OrderStatus.FILLED)} of {len(states)}"),
-        Figure("denied by the risk gate", f"{len(result.denied)}"),
-    ]
-    return found + _daily_figures(daily_returns(result))
-
-
-def _daily_figures(returns: Floats) -> list[Figure]:
-    if len(returns) < _LEAST_DAYS:
-        return [Figure("Sharpe, Sortino", "need 2 sessions")]
-    import empyrical  # noqa: PLC0415 - pandas: 0.5 s that one session need not pay
-
-    sharpe = float(empyrical.sharpe_ratio(returns))
-    sortino = float(empyrical.sortino_ratio(returns))
-    volatility = float(empyrical.annual_volatility(returns))
+    told = statistics_of(result)
     return [
-        Figure("Sharpe, a year", _ratio(sharpe)),
-        Figure("Sortino, a year", _ratio(sortino)),
-        Figure("volatility, a year", f"{100 * volatility:.2f} %"),
+        Figure("result", f"{told.result:+,.2f} USD", _tone(told.result)),
+        Figure("of the capital", f"{100 * told.of_capital:+.3f} %", _tone(told.result)),
+        Figure(f"{result.ticker} itself", _words(told.underlying_return, "+.2f", 100, " %")),
+        Figure("deepest drawdown", f"{told.deepest_drawdown:,.2f} USD"),
+        Figure("longest drawdown", _span(told.longest_drawdown_minutes)),
+        Figure("round trips", f"{told.round_trips}"),
+        Figure("won", _words(told.win_rate, ".0f", 100, " %")),
+        Figure("profit factor", _words(told.profit_factor, ".2f")),
+        Figure("average win", _words(told.average_win, "+,.2f", 1, " USD")),
+        Figure("average loss", _words(told.average_loss, "+,.2f", 1, " USD")),
+        Figure("time in the market", f"{100 * told.time_in_market:.0f} %"),
+        Figure("fees", f"{told.fees:,.2f} USD"),
+        Figure("orders filled", f"{told.filled} of {told.orders}"),
+        Figure("denied by the risk gate", f"{told.denied}"),
+        *_ratios(told),
     ]
 
 
-def _ratio(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "-"
+def _ratios(told: Statistics) -> list[Figure]:
+    if told.volatility is None:
+        return [Figure("Sharpe, Sortino", "need 2 sessions")]
+    return [
+        Figure("Sharpe, a year", _words(told.sharpe, ".2f")),
+        Figure("Sortino, a year", _words(told.sortino, ".2f")),
+        Figure("volatility, a year", _words(told.volatility, ".2f", 100, " %")),
+    ]
 
 
-def daily_returns(result: BacktestResult) -> Floats:
-    """Return what each session gained as a share of the capital at its beginning."""
-    ends = [to_ns(session.close) for session in result.market.sessions]
-    times = np.array([sample.time_ns for sample in result.samples])
-    worth = np.array([sample.worth for sample in result.samples])
-    at = np.searchsorted(times, ends, side="right") - 1
-    capital = float(result.cash) + np.concatenate([[0.0], worth[at[at >= 0]]])
-    returns: Floats = capital[1:] / capital[:-1] - 1.0
-    return returns
+def _words(value: float | None, form: str, times: float = 1, unit: str = "") -> str:
+    return "-" if value is None else f"{times * value:{form}}{unit}"
 
 
-def drawdown(worth: Floats) -> Floats:
-    """Return how far each worth lies below the highest before it, USD, 0 or negative."""
-    below: Floats = worth - np.maximum.accumulate(np.maximum(worth, 0.0)) if worth.size else worth
-    return below
+def _span(minutes: int) -> str:
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h of trading"
 
 
 def _tone(value: float) -> str:
@@ -341,14 +331,37 @@ def trade_rows(result: BacktestResult) -> Frame:
 
 
 def write_report(folder: Path, result: BacktestResult, assumptions: Sequence[str]) -> Path:
-    """Write page and Parquet files into a folder, made if need be; return the page.
+    """Write page, figures, journal and Parquet files into a folder, made if need be; return the page.
 
     Raises:
         OSError: It cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with BacktestJournal(folder / "decisions.jsonl") as journal:
+        for decision in result.decisions:
+            journal.record(decision)
     publish_rows(folder / "equity.parquet", equity_rows(result))
     publish_rows(folder / "trades.parquet", trade_rows(result))
+    report = build_report(result, assumptions, journal)
+    publish(folder / "report.json", _json(report, result, journal))
     page = folder / "report.html"
-    publish(page, render(build_report(result, assumptions)).encode())
+    publish(page, render(report).encode())
     return page
+
+
+def _json(report: Report, result: BacktestResult, journal: BacktestJournal) -> bytes:
+    """Return the report for programs."""
+    names = result.engine.names
+    told = {
+        "strategy": names.strategy,
+        "ticker": result.ticker,
+        "sessions": [str(each.day) for each in result.market.sessions],
+        "source": result.market.source,
+        "origin": result.market.origin,
+        "cash": str(result.cash),
+        "statistics": asdict(statistics_of(result)),
+        "denied": {rule: count for rule, count, _ in report.denials},
+        "assumptions": report.assumptions,
+        "journal": {"decisions": journal.count, "sha256": journal.digest},
+    }
+    return json.dumps(told, indent=2).encode() + b"\n"
