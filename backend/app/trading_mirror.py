@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from engine.attribution import Attribution
 from engine.trading_hours import day_of
 from models.errors import JournalDamaged, StoreError
-from pipeline.trade_rows import balance_rows, checkpoint_rows, order_rows, position_rows
+from pipeline.trade_rows import (
+    attribution_rows,
+    balance_rows,
+    checkpoint_rows,
+    order_rows,
+    position_rows,
+)
 from utils.journal_chain import Checkpoint
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from app.trading_books import Books
     from engine.core import Engine
     from models.tables import Frame
@@ -24,6 +34,12 @@ if TYPE_CHECKING:
 
 _SLOW_S: Final = 5.0
 """A database that has not answered for so long counts as away."""
+
+_STEP_NS: Final = 60 * 10**9
+"""Market time between two looks at where the gain came from."""
+
+_PARTS: Final = ("delta", "gamma", "theta", "vega", "trading", "residual")
+_ZERO = Decimal(0)
 
 _LAST_S: Final = 60.0
 """How long the end of a run waits for it."""
@@ -35,6 +51,9 @@ class Mirror:
     Args:
         books: Of the account.
         store: The database.
+
+    Raises:
+        StoreError: The database does not tell what it has.
     """
 
     def __init__(self, books: Books, store: Store) -> None:
@@ -46,6 +65,14 @@ class Mirror:
         self._batch: dict[str, Frame] = {}
         self._sent: dict[str, Order] = {}
         self._stale: str | None = None
+        self.attribution = Attribution()
+        self._stepped = False
+        self._stepped_ns = 0
+        rows = store.read("pnl_attribution", {"account_id": books.account_id})
+        self._gained_before = {
+            (each["mode"], each["session"], each["underlying"]): each
+            for each in rows.iter_rows(named=True)
+        }
 
     def write(self, engine: Engine) -> str | None:
         """Hand over what is new, unless earlier things are still being written.
@@ -66,6 +93,7 @@ class Mirror:
     def finish(self, engine: Engine) -> str | None:
         """Write all that is missing, and return why that cannot be, or None."""
         stale = None
+        self._stepped_ns = 0  # one step more, up to the end
         for _ in range(3):  # what is on its way, what had failed, and what has come since
             self.write(engine)
             if self._writing is not None and not wait([self._writing], _LAST_S).done:
@@ -98,8 +126,32 @@ class Mirror:
             "positions": position_rows(held.values()),
             "account_snapshots": balance_rows(engine.broker.balances()),
             "journal_checkpoints": checkpoint_rows(names.account_id, day_of(now_ns), point, now_ns),
+            "pnl_attribution": attribution_rows(
+                names.account_id, names.mode, self._attributed(engine)
+            ),
         }
         return {table: frame for table, frame in frames.items() if len(frame)}
+
+    def _attributed(self, engine: Engine) -> dict[tuple[date, str], dict[str, Decimal]]:
+        """Return where each day's gain came from, with that of earlier runs of the day.
+
+        What was held when this run began counts from its first step on: what it gained while nobody
+        looked is nobody's.
+        """
+        first = not self._stepped
+        if first or engine.market.now_ns - self._stepped_ns >= _STEP_NS:
+            self._stepped = True
+            self._stepped_ns = engine.market.now_ns
+            self.attribution.step(
+                engine.market, engine.portfolio, carried=first and self._books.past > 0
+            )
+        found = {}
+        for key, gained in self.attribution.days.items():
+            parts = {f"{name}_pnl": getattr(gained, name) for name in _PARTS}
+            parts |= {"fees": gained.fees, "total_pnl": gained.total}
+            before = self._gained_before.get((engine.names.mode.value, *key), {})
+            found[key] = {name: usd + before.get(name, _ZERO) for name, usd in parts.items()}
+        return found
 
     def _upsert(self, batch: dict[str, Frame]) -> str | None:
         try:

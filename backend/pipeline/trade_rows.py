@@ -63,6 +63,23 @@ def checkpoint_rows(account_id: str, day: date, point: Checkpoint, at_ns: int) -
     return _frame(tables.JOURNAL_CHECKPOINTS, [row | {"ts": to_time(at_ns)}])
 
 
+def attribution_rows(
+    account_id: str, mode: Mode, days: Mapping[tuple[date, str], Mapping[str, Decimal]]
+) -> Frame:
+    """Return where gains came from as `PNL_ATTRIBUTION`.
+
+    Args:
+        account_id: Hash of the account.
+        mode: How it trades.
+        days: Session and underlying -> USD by column.
+    """
+    rows = [
+        {"account_id": account_id, "mode": mode, "session": day, "underlying": underlying, **parts}
+        for (day, underlying), parts in days.items()
+    ]
+    return _frame(tables.PNL_ATTRIBUTION, rows)
+
+
 class TradeRows:
     """Turns decisions, in their order, into rows of signals, order events and trades.
 
