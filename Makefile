@@ -34,8 +34,8 @@ prove: $(DEV_STAMP) ## the large-count tests at full size; writes docs/proof.md
 
 lock: $(DEV_STAMP) ## renew constraints.txt and the hashed lock from pyproject.toml
 	@cd backend && $(BIN)/uv pip compile -q --upgrade --python-version 3.11 \
-		--extra dev --no-annotate --no-header pyproject.toml -o constraints.txt \
-		&& $(BIN)/uv pip compile -q --python-version 3.11 --extra dev \
+		--extra dev --extra dagster --no-annotate --no-header pyproject.toml -o constraints.txt \
+		&& $(BIN)/uv pip compile -q --python-version 3.11 --extra dev --extra dagster \
 		--generate-hashes --no-annotate --no-header -c constraints.txt pyproject.toml \
 		-o requirements-hashed.lock
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from app import cli, request
+from utils import logs
 
 _EPILOG = f"""\
 Without arguments: two tickers (QQQ, SPY), the last ten sessions that are over, from Schwab and
@@ -14,6 +15,9 @@ whole is left alone, a killed run is continued, and two runs share the work.
 datasets: equity_bars_1m, equity_bars_1d, option_quotes (the chain as it stands), option_quotes_1m
 (the quotes that end the minutes of each session), option_bars_1m, option_trades. Of each session's
 options those that expire the same day are taken; --expirations 0-7 asks for more.
+
+With --schedule and --serve it goes on by itself: what a run gave up, or why one failed, is told to
+the addresses of PIPELINE_NOTIFY_URLS.
 
 The ledger needs SQL: SUPABASE_DB_URL, or the embedded PostgreSQL where nothing is set.
 
@@ -53,6 +57,20 @@ def parser() -> argparse.ArgumentParser:
         metavar="MINUTES",
         help="how long a service may be away before the run ends without it (default: 2)",
     )
+    add(
+        "--schedule",
+        metavar="'HH:MM ZONE'",
+        help="run at this time of each session's day, as '18:30 America/New_York', until Ctrl-C",
+    )
+    add(
+        "--serve",
+        type=request.port,
+        nargs="?",
+        const=8790,
+        metavar="PORT",
+        help="page, /metrics and /health on this machine, until Ctrl-C (default port: 8790)",
+    )
+    add("--log-json", action="store_true", help="what happens, as JSON lines, to standard error")
     add("--json", action="store_true", help="one JSON object instead of tables")
     add("--clock", type=request.moment, help="the simulator's market time (New York)")
     add("--seed", type=int, help="of the simulator's generated world")
@@ -61,11 +79,15 @@ def parser() -> argparse.ArgumentParser:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the pipeline that the arguments name; return the exit status."""
-    from app import etl_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
+    from app import etl_command, etl_operation, etl_schedule  # noqa: PLC0415 - `--help` answers at once
 
-    return etl_command.run_pipeline(
-        etl_command.asked_of(arguments, shlex.join(["etl_pipeline.py", *sys.argv[1:]])),
-        as_json=arguments.json,
+    asked = etl_command.asked_of(arguments, shlex.join(["etl_pipeline.py", *sys.argv[1:]]))
+    if arguments.log_json:
+        logs.configure(level="INFO", json=True)
+    return etl_operation.operate(
+        lambda see: etl_command.run_pipeline(asked, as_json=arguments.json, see=see),
+        schedule=etl_schedule.Schedule.parse(arguments.schedule) if arguments.schedule else None,
+        port=arguments.serve,
     )
 
 

@@ -9,10 +9,10 @@ run side by side. Tickers come from `PIPELINE_TICKERS` (QQQ,SPY), sessions from 
 `PIPELINE_START` (a year back) on.
 """
 
-from __future__ import annotations
+# Dagster reads annotations when a function is decorated: they must not be texts.
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dagster import (
     AssetExecutionContext,
@@ -28,15 +28,11 @@ from dagster import (
 
 from app import cli
 from app.etl_command import DEFAULT_TICKERS, Asked, run_pipeline
-from pipeline.datasets import DATASETS
-from pipeline.etl_events import PartitionDone
+from pipeline.datasets import DATASETS, Dataset
+from pipeline.etl_events import EtlEvent, PartitionDone
 from utils import market_calendar
 from utils.clock import wall_clock
 from utils.settings import Settings, load
-
-if TYPE_CHECKING:
-    from pipeline.datasets import Dataset
-    from pipeline.etl_events import EtlEvent
 
 YEAR: Final = timedelta(days=365)
 
@@ -62,7 +58,9 @@ def partitions(settings: AssetSettings, today: date) -> MultiPartitionsDefinitio
     """
     first = settings.pipeline_start or today - YEAR
     days = [str(each.day) for each in market_calendar.sessions(first, today) if each.day < today]
-    tickers = [each.strip().upper() for each in settings.pipeline_tickers.split(",") if each.strip()]
+    tickers = [
+        each.strip().upper() for each in settings.pipeline_tickers.split(",") if each.strip()
+    ]
     return MultiPartitionsDefinition(
         {"ticker": StaticPartitionsDefinition(tickers), "session": StaticPartitionsDefinition(days)}
     )

@@ -35,7 +35,7 @@ from utils.clock import wall_clock
 from utils.code_version import code_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import date, datetime
 
     from clients.supabase_client import SupabaseClient
@@ -131,8 +131,15 @@ class Desk:
         return Scope(asked.datasets, asked.tickers, min(days), max(days), self.service.origin)
 
 
-def run_pipeline(asked: Asked, *, as_json: bool) -> int:
+def run_pipeline(
+    asked: Asked, *, as_json: bool, see: Callable[[EtlEvent], None] | None = None
+) -> int:
     """Make complete what was asked for, as far as it is to be had; return the exit status.
+
+    Args:
+        asked: What.
+        as_json: One JSON object instead of tables.
+        see: Is told each event.
 
     Raises:
         TradingError: Something that a person must know.
@@ -149,6 +156,8 @@ def run_pipeline(asked: Asked, *, as_json: bool) -> int:
         with _recorded(desk) as record:
             for event in with_progress(_events(desk, opened, report.before), report):
                 report.add(event)
+                if see is not None:
+                    see(event)
                 record.count(report.take_changed())
             after = desk.plan()
             scope = desk.scope(after.wanted) if after.wanted else None

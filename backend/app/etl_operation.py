@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr  # noqa: TC002 - pydantic reads it at run time
+from pydantic import SecretStr
 
 from app import cli
 from app.etl_metrics import EtlMetrics
@@ -41,10 +41,11 @@ class NotifySettings(Settings):
     """Whom the pipeline tells.
 
     Attributes:
-        pipeline_notify_urls: Addresses in Apprise's notation, with commas between.
+        pipeline_notify_urls: Addresses in Apprise's notation, separated by blanks; they hold
+            secrets.
     """
 
-    pipeline_notify_urls: SecretStr | None = None
+    pipeline_notify_urls: SecretStr = SecretStr("")
 
 
 @dataclass(slots=True)
@@ -162,9 +163,8 @@ def _notifier() -> Notifier | None:
     Raises:
         ConfigError: An address is malformed, or Apprise is not installed.
     """
-    named = load(NotifySettings).pipeline_notify_urls
-    urls = [each.strip() for each in named.get_secret_value().split(",")] if named else []
-    return Notifier([each for each in urls if each], "PIPELINE_NOTIFY_URLS") if urls else None
+    urls = load(NotifySettings).pipeline_notify_urls.get_secret_value().split()
+    return Notifier(urls, "PIPELINE_NOTIFY_URLS") if urls else None
 
 
 def _notify(notifier: Notifier | None, title: str, text: str, level: Level) -> None:

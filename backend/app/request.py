@@ -113,6 +113,13 @@ def expirations(text: str) -> tuple[int, int]:
     return first, last
 
 
+def port(text: str) -> int:
+    """Read a port; 0 takes any free one."""
+    if not re.fullmatch(r"\d{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give one from 0 to 65535")
+    return int(text)
+
+
 def minutes(text: str) -> float:
     """Read a number of minutes, as 2 or 0.5."""
     try:
