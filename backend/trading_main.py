@@ -9,7 +9,8 @@ from app import cli, request
 
 _EPILOG = f"""\
 Live orders need --mode live, --i-understand-live-orders, and --limits with a file that was signed
-off before by --sign-limits.
+off before by --sign-limits. Without --i-understand-live-orders live mode is a dry run: each order is
+previewed, and none is sent.
 
 --kill stops trading of all accounts at once, or of --account NAME, whatever a strategy is doing; it
 stays so until --resume-trading.
@@ -76,6 +77,13 @@ def parser() -> argparse.ArgumentParser:
     add("--flatten", action="store_true", help="with --kill: close what is held, too")
     add("--kill-state", action="store_true", help="say whether trading is stopped, and end")
     add("--resume-trading", action="store_true", help="let trading go on after --kill")
+    add("--record", type=Path, metavar="FILE", help="record a live session, event by event")
+    add(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="play a recorded session again (paper, backtest)",
+    )
     add("--json", action="store_true", help="one JSON object at the end instead of tables")
     return made
 
@@ -126,15 +134,22 @@ def _switch(arguments: argparse.Namespace) -> int:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the session that the arguments name; return the exit status."""
-    from app import trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
+    from app import live_command, trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
     from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
     from engine.matching import BETWEEN, TOUCH  # noqa: PLC0415 - the same
+    from models.errors import ConfigError  # noqa: PLC0415 - the same
+    from models.order_terms import Mode  # noqa: PLC0415 - the same
 
     if arguments.kill or arguments.kill_state or arguments.resume_trading:
         return _switch(arguments)
     if arguments.sign_limits:
         return trading_command.run_sign_off(arguments.sign_limits)
+    mode = Mode(arguments.mode)
+    if arguments.replay:
+        return live_command.run_replay(arguments.replay, mode, as_json=arguments.json)
+    if arguments.record and mode is not Mode.LIVE:
+        raise ConfigError("--record is for sessions whose orders go to a broker: --mode live")
     asked = trading_command.TradingAsked(
         ticker=arguments.ticker,
         strategy=arguments.strategy,
@@ -158,10 +173,11 @@ def command(arguments: argparse.Namespace) -> int:
         ),
         json=arguments.json,
     )
-    if arguments.mode == "backtest":
+    if mode is Mode.BACKTEST:
         return trading_command.run_backtest_command(asked)
-    run = trading_command.run_live if arguments.mode == "live" else trading_command.run_paper
-    return run(asked)
+    if mode is Mode.LIVE:
+        return live_command.run_live(asked, arguments.record)
+    return trading_command.run_paper(asked)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from app.dry_run import DryRunBroker
 from app.kill_guard import guarded
 from app.kill_switch import KillSwitch, SwitchFollower, refuse_stopped
 from app.limits_watch import LimitsWatch
+from app.recording import Beginning
 from app.trading_books import KeptPaperBroker, open_books, open_paper_account
 from app.trading_feed import (
     choose_symbols,
@@ -28,6 +30,7 @@ from engine.core import Engine
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
 from engine.matching import TOUCH
+from engine.parity import decision_digest
 from engine.reconciliation import Baseline, Told, reconcile
 from models.decisions import Began
 from models.errors import ConfigError, StoreError
@@ -44,15 +47,20 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from app.dry_run import Previews
+    from app.recording import Recorder
     from app.trading_books import Books
     from app.trading_feed import Feed
     from engine.matching import MatchRules
+    from engine.paper import PaperAccount
     from engine.reconciliation import Reconciled
     from engine.risk import RiskGate
     from models.decisions import Decision
     from models.events import Event
+    from models.order_groups import OrderTicket
     from ports.store import Store
     from ports.strategy import Parameters, Strategy
+    from utils.clock import Clock
 
 _MIRROR_S = 1.0
 """Between two writes to the database, wall time."""
@@ -139,6 +147,12 @@ class TradingSession:
             now_ns = self.engine.market.now_ns
             self.engine.on(Restraint(time_ns=now_ns, source=DATABASE, reason=reason))
 
+    def digest(self) -> str:
+        """Return the hash of what this run has decided so far; see `engine.parity`."""
+        decisions = list(self.books.decisions())
+        began = max(n for n, each in enumerate(decisions) if isinstance(each, Began))
+        return decision_digest(decisions[began:])
+
     def finish(self) -> None:
         """End: the strategy hears it, and the database gets what it lacks.
 
@@ -162,6 +176,8 @@ class Setup:
         feed: The market.
         store: The database.
         limits_file: Of the gate's limits.
+        asked: The strategy's name or path, as a person gave it.
+        recorder: Writes the session to a file; None does not.
     """
 
     strategy: Strategy
@@ -170,14 +186,8 @@ class Setup:
     feed: Feed
     store: Store
     limits_file: Path | None = None
-
-    def overseer(self) -> ExpiryDesk:
-        """Return who looks after the run, with the dividends that the market announces.
-
-        Raises:
-            ProviderError: The market does not answer.
-        """
-        return ExpiryDesk(self.gate, next_dividends(self.feed, self.strategy.needs()))
+    asked: str = ""
+    recorder: Recorder | None = None
 
     def began(self, mode: Mode, now_ns: int, found: Reconciled) -> Began:
         """Return the record of a beginning."""
@@ -191,6 +201,35 @@ class Setup:
             others=found.others,
             seen=found.seen,
         )
+
+    def begin(self, engine: Engine, books: Books) -> None:
+        """Let the strategy begin, now, looked after by the 0DTE desk; a recording begins with it.
+
+        Raises:
+            TradingError: Balances are not to be had.
+        """
+        dividends = next_dividends(self.feed, self.strategy.needs())
+        engine.overseer = ExpiryDesk(self.gate, dividends)
+        now_ns = to_ns(self.feed.clock())
+        if self.recorder is not None:
+            beginning = Beginning(
+                strategy=self.asked,
+                parameters=msgspec.Raw(self.parameters.model_dump_json().encode()),
+                limits=msgspec.Raw(self.gate.limits.model_dump_json().encode()),
+                account_id=engine.names.account_id,
+                mode=engine.names.mode,
+                run_id=engine.names.run_id,
+                start_ns=now_ns,
+                speed=self.feed.speed,
+                origin=self.feed.origin,
+                balances=msgspec.Raw(engine.broker.balances().model_dump_json().encode()),
+                sign_in_until_ns=self.gate.sign_in_until_ns,
+                dividends=dividends,
+                account=self.gate.account,
+                past=list(books.decisions()),
+            )
+            self.recorder.write(beginning)
+        engine.start(now_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +248,15 @@ class PaperAsked:
 
 
 @contextmanager
-def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
+def paper_session(
+    setup: Setup, asked: PaperAsked, previews: Previews | None = None
+) -> Iterator[TradingSession]:
     """Put a paper session together: books are opened, read and squared with the venue.
+
+    Args:
+        setup: What it is made of.
+        asked: Which account.
+        previews: Asks a broker about each ticket, in a dry run.
 
     Raises:
         StoreError: Journal, account or database cannot be used, or they differ.
@@ -227,8 +273,8 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
         venue = open_paper_account(account_id, Mode.PAPER, asked.cash, asked.rules)
         _check_time(venue.state.now_ns, now, account_id)
         names = Names(account_id, Mode.PAPER, setup.strategy.name, run_id)
-        broker = KeptPaperBroker(
-            venue, lambda: to_time(engine.market.now_ns), KillSwitch(account_id).refusal
+        broker = _paper_broker(
+            venue, lambda: to_time(engine.market.now_ns), KillSwitch(account_id).refusal, previews
         )
         engine = Engine(setup.strategy, broker, gate=setup.gate, record=books.record, names=names)
         engine.market.now_ns = to_ns(now)
@@ -237,8 +283,7 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
         books.record(setup.began(Mode.PAPER, to_ns(now), found))
         needed = choose_symbols(feed, setup.strategy.needs())
         symbols = (*needed, *sorted(venue.symbols() - set(needed)))
-        engine.overseer = setup.overseer()
-        engine.start(to_ns(now))
+        setup.begin(engine, books)
 
         def play() -> Iterator[Event]:
             with listening(feed, symbols) as events:
@@ -250,6 +295,17 @@ def paper_session(setup: Setup, asked: PaperAsked) -> Iterator[TradingSession]:
         yield TradingSession(
             engine, setup.gate, feed, symbols, play, books, mirror, notes, setup.limits_file
         )
+
+
+def _paper_broker(
+    venue: PaperAccount,
+    clock: Clock,
+    stopped: Callable[[OrderTicket], str],
+    previews: Previews | None,
+) -> KeptPaperBroker:
+    if previews is None:
+        return KeptPaperBroker(venue, clock, stopped)
+    return DryRunBroker(venue, clock, stopped, previews)
 
 
 def _take_up_paper(engine: Engine, books: Books) -> Reconciled:
@@ -341,6 +397,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
             retirement=feed.settings.retirement,
             option_level=feed.settings.option_level,
             stopped=KillSwitch(asked.account_id).refusal,
+            observer=setup.recorder,
         )
         with TradingEngine(feed.settings, setup.strategy, terms) as trading:
             found = trading.take_up(books.decisions(), accept_holdings=asked.accept_holdings)
@@ -355,8 +412,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
             symbols = (*needed, *sorted(held - set(needed)))
             setup.gate.account = trading.report
             setup.gate.sign_in_until_ns = sign_in_end_ns(feed)
-            trading.engine.overseer = setup.overseer()
-            trading.start()
+            setup.begin(trading.engine, books)
 
             def play() -> Iterator[Event]:
                 yield from until_the_close(trading.run(symbols), feed)

@@ -1,7 +1,7 @@
 """Schwab as the house's `Broker`: one account, every order at most once."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -280,9 +280,26 @@ class SchwabBroker:
         """
         return {name: state.order for name, state in list(self._records.book.orders.items())}
 
-    def recover(self) -> list[OrderUpdate]:
-        """Settle what earlier programs left unknown, or hand it to a person; `submit` does it too."""
-        return self._settler.recover()
+    def states(self, names: Iterable[str]) -> list[OrderUpdate]:
+        """Return the newest state of orders of ours that left, without executions.
+
+        Args:
+            names: Client order ids; those that never left are passed over.
+        """
+        return [self._records.present(each) for each in names if each in self._records.book.orders]
+
+    def recover(self, within_s: float = float("inf")) -> list[OrderUpdate]:
+        """Settle what earlier programs left unknown, or hand it to a person; `submit` does it too.
+
+        Args:
+            within_s: How long to try.
+        """
+        return self._settler.recover(within_s)
+
+    @property
+    def recovering(self) -> bool:
+        """Whether tickets of earlier programs are still to be settled."""
+        return self._settler.recovering
 
     def settle(self) -> list[OrderUpdate]:
         """Look up orders whose answer was lost, where it is time to, and return what is new."""

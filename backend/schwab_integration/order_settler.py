@@ -95,13 +95,21 @@ class OrderSettler:
         with self._records.changed:
             return self._judge(ticket, listing)
 
-    def recover(self) -> list[OrderUpdate]:
-        """Settle what is unknown, or hand it to a person, before anything else leaves."""
+    def recover(self, within_s: float = float("inf")) -> list[OrderUpdate]:
+        """Settle what is unknown, or hand it to a person, before anything else leaves.
+
+        Args:
+            within_s: How long to try; what is unknown then is settled later, by `settle` or by the
+                next ticket that wants to leave.
+        """
         updates: list[OrderUpdate] = []
+        until = self._times.monotonic() + within_s
         try:
             while waiting := [t for t in self._unknown() if t.state is TicketState.UNKNOWN]:
                 updates += self.settle()
                 pause = self._lookups.next_look_s([t for t in waiting if t.state.open])
+                if self._times.monotonic() + (pause or 0.0) > until:
+                    return updates
                 if pause:
                     self._times.sleep(pause)
         except BaseException:

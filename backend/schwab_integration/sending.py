@@ -59,6 +59,7 @@ class SendingBroker:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="orders")
         self._lock = Lock()
         self._balances: tuple[float, Balances] | None = None
+        self._shown: Balances | None = None
         self._asking = False
 
     @property
@@ -171,17 +172,33 @@ class SendingBroker:
         return self._broker.positions()
 
     def balances(self) -> Balances:
-        """Return the newest balances that are known; older ones are asked for anew meanwhile."""
+        """Return the balances that `turn` has shown last; newer ones are asked for meanwhile.
+
+        Raises:
+            TradingError: None were ever asked for, and they are not to be had.
+        """
         with self._lock:
-            known, stale = self._balances, False
-            if known is not None:
-                stale = time.monotonic() - known[0] > _BALANCES_S and not self._asking
-                self._asking = self._asking or stale
-        if known is None:
-            return self._ask_balances()
-        if stale:
-            self._pool.submit(self._renew_balances)
-        return known[1]
+            known = self._balances
+            stale = known is not None and time.monotonic() - known[0] > _BALANCES_S
+            ask = stale and not self._asking
+            self._asking = self._asking or ask
+        if ask:
+            self._start(self._renew_balances)
+        if self._shown is None:
+            self._shown = self._ask_balances()
+        return self._shown
+
+    def turn(self) -> Balances | None:
+        """Show newer balances, if there are any, and return them.
+
+        Whoever decides calls it between two events: what it sees never changes within one.
+        """
+        with self._lock:
+            newest = self._balances[1] if self._balances is not None else None
+        if newest is None or newest == self._shown:
+            return None
+        self._shown = newest
+        return newest
 
     def _ask_balances(self) -> Balances:
         balances = self._broker.balances()

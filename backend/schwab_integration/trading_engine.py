@@ -3,6 +3,7 @@
 ```python
 with TradingEngine(settings, strategy, options) as trading:
     trading.take_up(decisions_of_earlier_runs)
+    trading.engine.start(to_ns(clock()))
     for event in trading.run(symbols):
         ...
 ```
@@ -19,10 +20,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from engine.core import Engine
 from engine.desk import Names
+from engine.observed import ObservedEngine
 from engine.reconciliation import SAME_TIME_NS, Baseline, Reconciled, Told, reconcile
 from engine.risk_account import AccountReport
 from models.decisions import Began, Ended
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from engine.core import Gate
+    from engine.observed import Observer
     from models.decisions import Decision
     from models.events import Event
     from models.order_groups import OrderTicket
@@ -61,6 +65,10 @@ if TYPE_CHECKING:
 
 LOOK_BACK = timedelta(days=60)
 """How far orders and fills are compared with Schwab's; further for an order that stands longer."""
+
+RECOVER_S = 1.0
+"""So long a run that begins waits for tickets of earlier programs to be found; a ticket that never
+arrived takes longer to be sure of, and is settled while the run goes on."""
 
 JUST_NOW = timedelta(minutes=2)
 """An order that another program entered so long ago says that it still trades."""
@@ -88,6 +96,7 @@ class TradingTerms:
         option_level: 0 to 3.
         check_every_s: Wall seconds between two comparisons with the account.
         stopped: Says why nothing may leave now: the kill switch; an empty text lets it leave.
+        observer: Is shown every event; None where nobody is.
     """
 
     account_id: str
@@ -101,6 +110,7 @@ class TradingTerms:
     option_level: int = 3
     check_every_s: float = 20.0
     stopped: Callable[[OrderTicket], str] | None = None
+    observer: Observer | None = None
 
 
 class TradingEngine:
@@ -157,7 +167,8 @@ class TradingEngine:
             opened.callback(broker.close)
             self.broker = broker
             names = Names(terms.account_id, terms.mode, self._strategy.name, terms.run_id)
-            self.engine = Engine(
+            make = partial(ObservedEngine, terms.observer) if terms.observer else Engine
+            self.engine = make(
                 self._strategy, broker, gate=terms.gate, record=terms.record, names=names
             )
             self.engine.market.now_ns = to_ns(terms.clock())
@@ -215,44 +226,59 @@ class TradingEngine:
         decisions = list(past)
         engine = self.engine
         engine.resume(decisions)
-        engine.hear(self._schwab.recover())
         ended = [each.settlement for each in decisions if isinstance(each, Ended)]
         self._settled = {each.settlement_id: each.quantity for each in ended}
         began = [each for each in decisions if isinstance(each, Began)]
         baseline = None
         if began and not accept_holdings:
             baseline = Baseline(began[-1].at_ns, began[-1].others, began[-1].seen)
-        now = to_time(engine.market.now_ns)
+        found = self._squared(baseline, RECOVER_S)
+        if self._schwab.recovering and (found.differences or self._company()):
+            found = self._squared(baseline, float("inf"))
         if not accept_holdings:
-            self._refuse_company(now)
-        since = self._since(now - LOOK_BACK)
+            self._refuse_company()
+        engine.hear([*found.updates, *self._book(found.settled)])
+        self._baseline = Baseline(engine.market.now_ns, found.others, found.seen)
+        self.broker.balances()  # known from here on: no look at them waits for an answer
+        return found
+
+    def _squared(self, baseline: Baseline | None, within_s: float) -> Reconciled:
+        """Settle lost tickets, for a while, and compare with what Schwab says then."""
+        engine = self.engine
+        engine.hear(self._schwab.recover(within_s))
+        # What was refused is in the order journal alone, if the program ended before it was heard.
+        working = [order.client_order_id for order in engine.book.working()]
+        engine.hear(self._schwab.states(working))
+        start = to_time(engine.market.now_ns) - LOOK_BACK
+        since = self._since(start)
         told = Told(
             self._schwab.orders(since),
             self._schwab.fills(since),
             self._schwab.positions(),
             left=self._schwab.own_orders(),
-            settlements=self._schwab.settlements(now - LOOK_BACK),
+            settlements=self._schwab.settlements(start),
         )
         now_ns = engine.market.now_ns
-        found = reconcile(engine.book, self._held(), told, now_ns, baseline, booked=self._settled)
-        engine.hear([*found.updates, *self._book(found.settled)])
-        self._baseline = Baseline(engine.market.now_ns, found.others, found.seen)
-        return found
+        return reconcile(engine.book, self._held(), told, now_ns, baseline, booked=self._settled)
 
     def _book(self, settled: Sequence[Settlement]) -> Sequence[Settlement]:
         """Remember which part of settlements is ours, and return it."""
         self._settled |= {each.settlement_id: each.quantity for each in settled}
         return settled
 
-    def _refuse_company(self, now: datetime) -> None:
+    def _company(self) -> Sequence[str]:
+        """Return orders that another program has entered just now."""
+        if self._schwab.questions():
+            return ()  # one of them may be our own: a person is asked about it already
+        return self._schwab.entered_by_a_program(to_time(self.engine.market.now_ns) - JUST_NOW)
+
+    def _refuse_company(self) -> None:
         """Refuse to trade beside another program.
 
         Raises:
             ConfigError: One has entered an order just now that this journal does not know.
         """
-        if self._schwab.questions():
-            return  # one of them may be our own: a person is asked about it already
-        orders = self._schwab.entered_by_a_program(now - JUST_NOW)
+        orders = self._company()
         if orders:
             raise ConfigError(
                 f"the order {orders[-1]} was entered within the last {JUST_NOW.seconds // 60} "
@@ -267,10 +293,6 @@ class TradingEngine:
 
     def _held(self) -> dict[str, Decimal]:
         return {name: each.quantity for name, each in self.engine.portfolio.holdings.items()}
-
-    def start(self) -> None:
-        """Let the strategy begin."""
-        self.engine.start(to_ns(self._terms.clock()))
 
     def run(self, symbols: tuple[str, ...]) -> Iterator[Event]:
         """Trade on these symbols, and yield each event when it has had its effect.
@@ -292,9 +314,16 @@ class TradingEngine:
                 if isinstance(event, BaseException):
                     raise event
                 for each in self._compared(event) if isinstance(event, Checked) else (event,):
+                    self._turn()
                     self.engine.on(each)
                     self._state += isinstance(each, OrderUpdate | Settlement)
                     yield each
+
+    def _turn(self) -> None:
+        """Show newer balances between two events, if there are any."""
+        balances = self.broker.turn()
+        if balances is not None and self._terms.observer is not None:
+            self._terms.observer.hear_balances(balances)
 
     def _ask(self) -> Told:
         """Ask what the account holds, and which orders and fills it has since the run began.

@@ -114,17 +114,16 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
     limits = str(trader.home / "limits.yaml")
     live = ("--mode", "live", "--account", "001", "--limits", limits, "--json", *CONDOR)
 
-    status, _, err = trader.run(*live)
-    assert status == 2
-    assert "--i-understand-live-orders" in err
     status, _, err = trader.run(*live, "--i-understand-live-orders")
     assert status == 2
     assert "has not been signed off" in err
     assert trader.run("--sign-limits", limits)[0] == 0
 
     trader.begin()
-    status, out, err = trader.run(*live, "--i-understand-live-orders")
+    recording = trader.home / "session.jsonl"
+    status, out, err = trader.run(*live, "--i-understand-live-orders", "--record", str(recording))
     assert status == 0, err
+    recorded = err
     result = json.loads(out)
     assert result["mode"] == "live"
     assert result["filled"] >= 2, err
@@ -158,6 +157,33 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
     assert flat["signed_quantity"].to_list() == [Decimal(0)] * flat.height
     gained = sum(flat["realized_pnl"].to_list(), Decimal(0))
     assert gained == Decimal(result["realized_pnl"])
+
+    # Played again, in both other modes: the same decisions at the same events.
+    for mode in ("backtest", "paper"):
+        status, out, err = trader.run("--mode", mode, "--replay", str(recording), "--json")
+        assert status == 0, err
+        again = json.loads(out)
+        assert f"decisions {again['decisions']}" in recorded
+        for name in ("events", "orders", "filled", "realized_pnl"):
+            assert again[name] == result[name], (mode, name)
+
+
+def test_without_the_word_each_order_is_previewed_and_none_is_sent(trader: Trader) -> None:
+    trader.begin()
+    limits = str(trader.home / "limits.yaml")
+    status, out, err = trader.run(
+        "--mode", "live", "--account", "001", "--limits", limits, "--json", *CONDOR
+    )
+    assert status == 0, err
+    assert "DRY RUN: nothing is sent" in err
+    result = json.loads(out)
+    assert result["filled"] >= 2, err
+    assert err.count("would be taken") >= 1, err
+    assert err.count("preview of ") == result["orders"]
+    with SchwabTrader(trader.settings) as api:
+        since = datetime(2026, 11, 20, tzinfo=UTC)
+        for account in api.account_numbers():
+            assert not api.orders(account.hash_value, since, since + timedelta(days=2))
 
 
 def test_a_killed_run_is_taken_up_and_nothing_is_lost_or_doubled(trader: Trader) -> None:

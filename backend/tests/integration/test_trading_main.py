@@ -124,7 +124,11 @@ def test_a_backtest_over_the_recorded_goog_session(
         (("--param", "width"), "--param width is no pair"),
         (("--limits", "/nowhere.yaml"), "/nowhere.yaml: No such file or directory"),
         (("--mode", "dream"), "invalid choice: 'dream'"),
-        (("--mode", "live"), "add --i-understand-live-orders"),
+        (("--mode", "live", "--record", "x"), "add --i-understand-live-orders"),
+        (("--record", "x"), "--record is for sessions whose orders go to a broker"),
+        (("--mode", "live", "--replay", "x"), "--mode paper or --mode backtest"),
+        (("--replay", "/nowhere/x"), "/nowhere/x: No such file or directory"),
+        (("--replay", "trading_main.py"), "trading_main.py is no recording"),
         (
             ("--mode", "live", "--i-understand-live-orders"),
             "live orders need a file of risk limits",
