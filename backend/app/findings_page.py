@@ -173,7 +173,7 @@ def heat_map(found: SessionFindings) -> HeatMap | None:
         ),
         tuple(hours),
         tuple(tiles),
-        _LEFT + bins * _CELL + 4,
+        _LEFT + bins * _CELL + 28,
         _TOP + len(timed) * _CELL + 4,
     )
 

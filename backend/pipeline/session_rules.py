@@ -40,6 +40,7 @@ _TICK = 0.01  # dollars
 _SPOT_DOUBT = 5e-4  # of the spot: it and the quotes are not of exactly the same moment
 _OFF_SMILE = 0.02  # volatility
 _HALF_SPREADS = 3.0
+_FAR_IN_THE_MONEY = 0.9  # delta: beyond, an early exercise or a cost of borrowing weighs more
 _NIGHT = 0.25  # of the logarithm of a price
 _LEAST_JUMP = 100  # contracts: below, an open interest is corrected rather than wrong
 
@@ -79,6 +80,7 @@ QUOTE_RULES = (
     Rule(
         "off_surface",
         _has_both
+        & (pl.col("delta").abs() <= _FAR_IN_THE_MONEY)
         & ((pl.col("implied_volatility") - pl.col("_smile_volatility")).abs() > _OFF_SMILE)
         & (
             (pl.col("implied_volatility") - pl.col("_smile_volatility")).abs()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 STEP = timedelta(minutes=30)
 """From one fit to the next."""
 
+_LEAST_HALF_SPREAD = 0.001  # of volatility
+
 
 @dataclass(frozen=True, slots=True)
 class FittedSmile:
@@ -69,6 +71,13 @@ class FittedSmile:
         bid = self.quoted.bid > 0
         gap = self.smile.vol(self.quoted.k) - 0.5 * (self.quoted.bid + self.quoted.ask)
         return float(np.sqrt(np.mean(gap[bid] ** 2))) if bid.any() else 0.0
+
+    @property
+    def is_close(self) -> bool:
+        """Whether it passes through most of its quotes: a few far ones can leave none that does."""
+        middle = 0.5 * (self.quoted.bid + self.quoted.ask)
+        half = np.maximum(0.5 * (self.quoted.ask - self.quoted.bid), _LEAST_HALF_SPREAD)
+        return bool(np.median(np.abs(self.smile.vol(self.quoted.k) - middle) / half) <= 1.0)
 
 
 def smile_moments(session: Session, quotes: Frame) -> list[datetime]:
@@ -161,7 +170,7 @@ def _fit(
 
 
 def smile_volatility(quotes: Frame, fits: Sequence[FittedSmile]) -> pl.Series:
-    """Return what the fitted smiles say of each quote, null where its moment has no fit.
+    """Return what the fitted smiles say of each quote, null where its moment has no close fit.
 
     Args:
         quotes: ts, occ_symbol, expiration, strike, forward.
@@ -172,7 +181,9 @@ def smile_volatility(quotes: Frame, fits: Sequence[FittedSmile]) -> pl.Series:
     rows = quotes.select(
         "ts", "expiration", "strike", "forward", _row=pl.int_range(pl.len()), _root=roots_of(quotes)
     ).filter(pl.col("ts").is_in(list(moments)), pl.col("forward").is_not_null())
-    by_key: dict[tuple[object, ...], FittedSmile] = {(fit.ts, *fit.key): fit for fit in fits}
+    by_key: dict[tuple[object, ...], FittedSmile] = {
+        (fit.ts, *fit.key): fit for fit in fits if fit.is_close
+    }
     for key, part in rows.group_by("ts", "_root", "expiration"):
         fit = by_key.get(key)
         if fit is not None:
