@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
 from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import polars as pl
 import pytest
-from ema_quotes import EXPECTED, quotes
+from ema_quotes import EXPECTED, columns, quotes
 
 from engine.core import Denial, Engine
 from engine.desk import Names
@@ -22,6 +23,7 @@ from models.trading import AccountTerms, Leg
 from ports.strategy import Needs, Strategy
 from strategies.ema_cross import EmaCross, EmaCrossParameters
 from utils.clock import to_time
+from utils.quote_runs import quote_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,21 +61,35 @@ def engine_of(strategy: Strategy, record: Callable[[Decision], None], gate: Any 
     return made[0]
 
 
-def cases() -> list[tuple[int, int, int]]:
-    return list(EXPECTED) if os.environ.get("PROVE") else [(200_000, 10, 50)]
+ORDERS = {
+    (1_000_000, 1_000, 10_000): "e35d95b0f4ca2bd286e37c0efbc8e665e7a05a9a60be1e0ffb5393033c7b67ba",
+    (1_000_000, 100, 1_000): "705aff9ab4abe1cb07a40dcfebd6b3ef8769d2f6b89c1648b9c0438e7c621406",
+    (200_000, 10, 50): "cadd5f2171ace14c5168de1a4ae6f1e390d4f1790585789049efbd5f7ac730c3",
+}
+"""SHA-256 of the list of orders: when each filled, on which side, and at which price."""
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", EXPECTED)
 def test_the_ema_cross_earns_what_other_engines_say(case: tuple[int, int, int]) -> None:
     number, fast, slow = case
+    names = ("time_ns", "bid", "ask", "bid_size", "ask_size")
+    frame = pl.DataFrame(dict(zip(names, columns(number), strict=True)))
     records: list[Decision] = []
     engine = engine_of(EmaCross(EmaCrossParameters(fast=fast, slow=slow)), records.append)
     engine.start(OPEN_NS - 1)
-    engine.run(quotes(number))
+    engine.run(quote_runs(frame, "QQQ"))
     engine.finish()
     orders = sum(isinstance(each, Intended) for each in records)
     assert (orders, engine.portfolio.realized_pnl) == EXPECTED[case]
     assert engine.portfolio.quantity("QQQ") == (100 if orders % 2 else 0)
+    assert engine.number == number
+    lines = [
+        f"{fill.time_ns} {fill.side} {fill.quantity} {fill.price}"
+        for each in records
+        if isinstance(each, Heard)
+        for fill in each.update.fills
+    ]
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == ORDERS[case]
 
 
 def test_equal_events_give_equal_records_byte_by_byte() -> None:
