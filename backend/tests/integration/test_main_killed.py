@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.integration.conftest import Bench
 
-KILLS = 50 if os.environ.get("PROVE") else 5
+KILLS = 50 if os.environ.get("PROVE") else 3
 ARGUMENTS = ("--ticker", "QQQ", "SPY", "--days", "3", "--expirations", "0-3")
 PATIENCE_S = 60.0
 

@@ -23,7 +23,7 @@ from clients.lake_writer import SHARED
 from polygon_integration.flat_datasets import dataset
 
 BACKEND = Path(__file__).parents[2]
-KILLS = 50 if os.environ.get("PROVE") else 5
+KILLS = 50 if os.environ.get("PROVE") else 3
 WEEK = ("--start", "2026-11-16", "--end", "2026-11-19")
 
 
