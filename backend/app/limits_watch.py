@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from engine.risk import RiskGate
     from models.decisions import Decision
 
-_LOOK_S = 1.0
-
 
 class LimitsWatch:
     """Reads a file of limits again when it changes."""
 
     def __init__(
-        self, path: Path | None, gate: RiskGate, record: Callable[[Decision], None]
+        self,
+        path: Path | None,
+        gate: RiskGate,
+        record: Callable[[Decision], None],
+        look_s: float = 1.0,
     ) -> None:
         """Take the file as it is now as known.
 
@@ -36,16 +38,18 @@ class LimitsWatch:
             path: The file; None watches nothing.
             gate: Whose limits it has.
             record: Takes what came of a change.
+            look_s: Wall seconds between two looks.
         """
         self._path = path
         self._gate = gate
         self._record = record
+        self._look_s = look_s
         self._looked = time.monotonic()
         self._seen = self._mark()
 
     def look(self, engine: Engine) -> None:
         """Read the file again if it has changed; looser or broken limits are refused."""
-        if self._path is None or time.monotonic() - self._looked < _LOOK_S:
+        if self._path is None or time.monotonic() - self._looked < self._look_s:
             return
         self._looked = time.monotonic()
         mark = self._mark()

@@ -30,9 +30,6 @@ DELTA, GAMMA, VEGA, THETA, SHOCKS = range(5)
 """Columns of `exposure`; from `SHOCKS` on one for each shock."""
 
 
-_NOTHING = (0.0, 0.0)
-
-
 class HeldUnits(NamedTuple):
     """One holding in plain numbers.
 
@@ -49,28 +46,53 @@ class HeldUnits(NamedTuple):
     cost: float
 
 
+class Held(dict[str, HeldUnits]):
+    """What is held by symbol, and the same as columns in the order of `list(self)`.
+
+    Attributes:
+        instruments: What each is.
+        kinds: Of `black_scholes.shocks`.
+        strikes: USD.
+        expiries: ns.
+        shares: A unit.
+        units: Short negative.
+    """
+
+    def __init__(self, held: Mapping[str, HeldUnits]) -> None:
+        """Take holdings; they do not change any more."""
+        super().__init__(held)
+        self.instruments = [each.instrument for each in held.values()]
+        self.kinds = [each.kind for each in self.instruments]
+        self.strikes = [each.strike for each in self.instruments]
+        self.expiries = [float(each.expires_ns) for each in self.instruments]
+        self.shares = [each.shares for each in held.values()]
+        self.units = [each.units for each in held.values()]
+
+
 class Holdings:
     """What is held, in plain numbers, read anew when something was booked."""
 
     def __init__(self) -> None:
         """Begin before anything was read."""
         self._version = -1
-        self._held: dict[str, HeldUnits] = {}
+        self._held = Held({})
 
-    def of(self, portfolio: PortfolioTracker) -> Mapping[str, HeldUnits]:
+    def of(self, portfolio: PortfolioTracker) -> Held:
         """Return holdings by symbol, those of nothing left out."""
         if portfolio.version != self._version:
             self._version = portfolio.version
-            self._held = {
-                symbol: HeldUnits(
-                    instrument_of(symbol),
-                    float(each.quantity),
-                    float(each.multiplier),
-                    float(each.average_price),
-                )
-                for symbol, each in portfolio.holdings.items()
-                if each.quantity
-            }
+            self._held = Held(
+                {
+                    symbol: HeldUnits(
+                        instrument_of(symbol),
+                        float(each.quantity),
+                        float(each.multiplier),
+                        float(each.average_price),
+                    )
+                    for symbol, each in portfolio.holdings.items()
+                    if each.quantity
+                }
+            )
         return self._held
 
 
@@ -120,7 +142,7 @@ def units_of(orders: Iterable[Order]) -> dict[str, tuple[float, float]]:
 
 
 def exposure(
-    held: Mapping[str, HeldUnits],
+    held: Held,
     working: Sequence[Order],
     ticket: Sequence[Order],
     market: Market,
@@ -140,35 +162,36 @@ def exposure(
         Rows `HELD` to `WITH_BOTH`, columns `DELTA` to `SHOCKS` and on.
     """
     beside, new = units_of(working), units_of(ticket)
-    symbols = [*held, *(s for s in {**beside, **new} if s not in held)]
-    quote_of = market.quotes.get
-    numbers: dict[str, int] = {}
-    prices_of: dict[str, float] = {}
-    kinds, strikes, expiries, shares, owners = [], [], [], [], []
-    prices, spots, own, added, waiting = [], [], [], [], []
-    for symbol in symbols:
-        holding = held.get(symbol)
-        each = instrument_of(symbol) if holding is None else holding.instrument
-        underlying = each.underlying
-        if underlying not in numbers:
-            numbers[underlying] = len(numbers)
-            prices_of[underlying] = price_of(quote_of(underlying))
-        works, comes = beside.get(symbol, _NOTHING), new.get(symbol, _NOTHING)
-        kinds.append(each.kind)
-        strikes.append(each.strike)
-        expiries.append(each.expires_ns)
-        owners.append(numbers[underlying])
-        prices.append(price_of(quote_of(symbol)))
-        spots.append(prices_of[underlying])
-        own.append(0.0 if holding is None else holding.units)
-        added.append(comes[0])
-        waiting.append(works[0])
-        shares.append(holding.shares if holding else works[1] or comes[1])
+    extra = [symbol for symbol in {**beside, **new} if symbol not in held]
+    symbols = [*held, *extra]
     if not symbols:
         return [[0.0] * (SHOCKS + len(MOVES))] * 4
+    more = [instrument_of(symbol) for symbol in extra]
+    count, rest = len(symbols), [0.0] * len(extra)
+    quote_of = market.quotes.get
+    owners = [each.underlying for each in held.instruments] + [each.underlying for each in more]
+    numbers = {underlying: number for number, underlying in enumerate(dict.fromkeys(owners))}
+    spot_of = {underlying: price_of(quote_of(underlying)) for underlying in numbers}
+    place = {symbol: number for number, symbol in enumerate(symbols)}
+    added, waiting = [0.0] * count, [0.0] * count
+    for symbol, (units, _) in new.items():
+        added[place[symbol]] = units
+    for symbol, (units, _) in beside.items():
+        waiting[place[symbol]] = units
+    flat = (
+        [*held.kinds, *(each.kind for each in more)]
+        + [*held.strikes, *(each.strike for each in more)]
+        + [*held.expiries, *(float(each.expires_ns) for each in more)]
+        + [*held.shares, *((new.get(symbol) or beside[symbol])[1] for symbol in extra)]
+        + [numbers[each] for each in owners]
+        + [price_of(quote_of(symbol)) for symbol in symbols]
+        + [spot_of[each] for each in owners]
+        + [*held.units, *rest]
+        + added
+        + waiting
+    )
     # One flat list becomes an array much faster than a list of rows does.
-    flat = kinds + strikes + expiries + shares + owners + prices + spots + own + added + waiting
-    rows = np.frombuffer(array("d", flat)).reshape(10, len(symbols))
+    rows = np.frombuffer(array("d", flat)).reshape(10, count)
     totals = book_shocks(
         rows[:5],
         rows[5:7],

@@ -23,12 +23,11 @@ from models.order_groups import OneCancelsOther, Trigger, orders_of
 from models.order_terms import PositionEffect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date
     from decimal import Decimal
 
     from engine.core import Engine
-    from engine.exposure import HeldUnits
+    from engine.exposure import Held
     from engine.instruments import Instrument
     from engine.limits import RiskLimits
     from engine.risk_account import AccountReport
@@ -103,7 +102,7 @@ class Question:
         return self.engine.market.quotes.get(symbol)
 
     @cached_property
-    def held(self) -> Mapping[str, HeldUnits]:
+    def held(self) -> Held:
         """What is held."""
         return self.gate.holdings.of(self.engine.portfolio)
 

@@ -148,15 +148,13 @@ def worst_loss(order: Order, natural: Decimal | None) -> float | None:
         each = instrument_of(leg.symbol)
         if not each.is_option:
             return None
-        signed = float(leg.signed_quantity)
+        signed = float(leg.quantity) if leg.side is Side.BUY else -float(leg.quantity)
         legs.append((each.kind == CALL, each.strike, signed))
-        if each.kind == CALL:
-            calls += signed
+        calls += signed if each.kind == CALL else 0.0
     if calls < 0:
         return None
-    worst = 0.0 if len(legs) > 1 else min(0.0, legs[0][1] * legs[0][2])
-    if len(legs) > 1:
-        worst = min(_value(legs, spot) for spot in (0.0, *(strike for _, strike, _ in legs)))
+    worst = min([_value(legs, strike) for _, strike, _ in legs])
+    worst = min(worst, _value(legs, 0.0))
     units = float(order.legs[0].multiplier * order.quantity)
     return max(0.0, round((float(price) - worst) * units, 6))
 

@@ -38,7 +38,7 @@ class ManyOrders(Strategy):
         return Needs((self._set.symbol,))
 
     def start(self) -> None:
-        self.desk.call_every(0.5, "look")
+        self.desk.call_every(2, "look")
 
     def on_timer(self, name: str) -> None:  # noqa: ARG002 - there is one
         while self._set.hang_file and Path(self._set.hang_file).exists():

@@ -32,6 +32,7 @@ max_open_orders: 1000
 max_orders_per_s: 1000
 max_orders_per_minute: 100000
 max_attempts_per_minute: 100000
+max_underlying_age_s: 60
 """
 STRATEGY = Path(__file__).with_name("many_orders.py")
 BACKEND = Path(__file__).resolve().parents[2]
