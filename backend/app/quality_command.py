@@ -117,7 +117,10 @@ def _where(part: Part) -> dict[str, str | date]:
 
 
 def _judge(store: SupabaseClient, part: Part) -> None:
-    """Judge what is stored of a session, and store figures, flags and findings."""
+    """Judge what is stored of a session, and store figures and findings.
+
+    The quotes stay as they are, with the flags of the run that stored them: coverage vouches for them.
+    """
     from pipeline.enrich import FIGURES  # noqa: PLC0415 - numba: 0.6 s
     from pipeline.session_enrich import enrich_session  # noqa: PLC0415 - as above
     from pipeline.session_job import read_surroundings, work_session  # noqa: PLC0415 - as above

@@ -139,6 +139,7 @@ def work_session(
         splits=around.splits,
         previous=around.previous,
         smile_volatility=figures.smile_volatility,
+        snapshot=part.dataset == plan.CHAIN_DATASET,
     )
     checked = session_rules.judge_session(part.ticker, session, enriched.quotes, beside)
     rules = session_rules.rules_of(beside, session)
