@@ -51,7 +51,7 @@ class Surroundings:
     Attributes:
         bars: Minute bars of the underlying, extended hours included.
         daily: Its daily bars of the weeks before and of the session.
-        splits: Rows of `SPLITS`.
+        splits: Rows of `SPLITS`; without them no day is judged, for a jump may be one.
         activity: Volume and open interest of each contract, from the session's newest snapshot.
         previous: The same of the session before.
     """
@@ -135,7 +135,7 @@ def work_session(
     )
     beside = session_rules.Beside(
         bars=around.bars,
-        daily=around.daily,
+        daily=around.daily if around.splits is not None else None,
         splits=around.splits,
         previous=around.previous,
         smile_volatility=figures.smile_volatility,
