@@ -134,6 +134,9 @@ def _switch(arguments: argparse.Namespace) -> int:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run the session that the arguments name; return the exit status."""
+    if arguments.kill or arguments.kill_state or arguments.resume_trading:
+        return _switch(arguments)
+
     from app import live_command, trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
     from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
@@ -141,8 +144,6 @@ def command(arguments: argparse.Namespace) -> int:
     from models.errors import ConfigError  # noqa: PLC0415 - the same
     from models.order_terms import Mode  # noqa: PLC0415 - the same
 
-    if arguments.kill or arguments.kill_state or arguments.resume_trading:
-        return _switch(arguments)
     if arguments.sign_limits:
         return trading_command.run_sign_off(arguments.sign_limits)
     mode = Mode(arguments.mode)

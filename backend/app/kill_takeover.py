@@ -92,11 +92,12 @@ def _stop_live(account_id: str, found: Killed) -> int:
         with TradingEngine(settings, _Idle(), terms) as trading:
             trading.take_up(books.decisions(), accept_holdings=True)
             engine = trading.engine
-            held = tuple(s for s, each in engine.portfolio.holdings.items() if each.quantity)
+            concerned = {s for s, each in engine.portfolio.holdings.items() if each.quantity}
+            concerned |= {leg.symbol for order in engine.book.working() for leg in order.legs}
 
             def wait() -> None:
                 until = time.monotonic() + _LONGEST_S
-                for _ in trading.run(held):
+                for _ in trading.run(tuple(sorted(concerned))):
                     open_still = found.flatten and any(
                         each.quantity for each in engine.portfolio.holdings.values()
                     )
@@ -118,6 +119,6 @@ def _halt(engine: Engine, gate: RiskGate, found: Killed, wait: Callable[[], None
     working = len(engine.book.working())
     now_ns = engine.market.now_ns
     engine.on(Halt(time_ns=now_ns, by=found.by, reason=found.reason, flatten=found.flatten))
-    if working or found.flatten:
+    if working or (found.flatten and engine.portfolio.holdings):
         wait()
     return working
