@@ -60,7 +60,12 @@ def run_live(asked: TradingAsked, record: Path | None) -> int:
             f"LIVE ORDERS for account {account_id[:8]}... by limits {limits.digest[:12]}",
             file=sys.stderr,
         )
-        setup = replace(asked.setup(feed, store), asked=asked.strategy, recorder=recorder)
+        setup = replace(
+            asked.setup(feed, store),
+            asked=asked.strategy,
+            recorder=recorder,
+            limits_file=asked.limits,
+        )
         session = opened.enter_context(live_session(setup, live))
         _play(session, as_json=asked.json)
         if record:
