@@ -25,6 +25,7 @@ from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from numpy.typing import NDArray
 
@@ -136,7 +137,7 @@ def figures(result: BacktestResult) -> list[Figure]:
         Figure("profit factor", _words(told.profit_factor, ".2f")),
         Figure("average win", _words(told.average_win, "+,.2f", 1, " USD")),
         Figure("average loss", _words(told.average_loss, "+,.2f", 1, " USD")),
-        Figure("time in the market", f"{100 * told.time_in_market:.0f} %"),
+        Figure("time in the market", f"{100 * told.time_in_market:.1f} %"),
         Figure("fees", f"{told.fees:,.2f} USD"),
         Figure("orders filled", f"{told.filled} of {told.orders}"),
         Figure("denied by the risk gate", f"{told.denied}"),
@@ -175,7 +176,13 @@ def _charts(result: BacktestResult) -> list[Chart]:
     charts = [
         _chart("Gained", "USD, fees paid", samples, worth, "ours", zero=True),
         _chart("Below the peak", "USD", samples, drawdown(worth), "bad", zero=True),
-        _chart(result.ticker, "USD, close of each minute", samples, spot, "real"),
+        _chart(
+            result.ticker,
+            "USD, close of each minute; green: opened, orange: closed",
+            samples,
+            spot,
+            "real",
+        ),
     ]
     _mark_trips(charts[-1], result.trips, samples)
     known = [sample for sample in samples if sample.greeks is not None]
@@ -261,13 +268,18 @@ def _trip_row(trip: RoundTrip) -> dict[str, object]:
         "held": _duration(closed - opened),
         "fills": [
             f"{'+' if fill.side is Side.BUY else '-'}{fill.quantity.normalize():f} "
-            f"{instrument(fill.symbol)} at {fill.price}"
+            f"{instrument(fill.symbol)} at {_price(fill.price)}"
             for fill in trip.fills
         ],
         "fees": f"{sum(fill.fees for fill in trip.fills):.2f}",
         "gained": f"{trip.gained:+,.2f}",
         "tone": _tone(float(trip.gained)),
     }
+
+
+def _price(price: Decimal) -> str:
+    """Return a price in cents, or as fine as it is."""
+    return f"{price:.2f}" if price == round(price, 2) else f"{price.normalize():f}"
 
 
 def _duration(span: timedelta) -> str:
