@@ -4,7 +4,7 @@ import argparse
 import shlex
 import sys
 
-from app import cli, request
+from app import cli, etl_arguments, request
 from utils import logs
 
 _EPILOG = f"""\
@@ -45,18 +45,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FIRST-LAST",
         help="of the options of each session, in days ahead (default: 0-0)",
     )
-    add("--source", choices=("auto", "schwab", "polygon", "simulator"), default="auto")
-    add("--executor", default="local", help="local (default), local:N or dask://HOST:PORT")
-    add("--lake", help="folder, or s3://bucket/prefix (default: LAKE, or ours)")
-    add("--retry-failed", action="store_true", help="try dead letters once more")
-    add("--no-crosscheck", action="store_true", help="do not compare sources")
-    add(
-        "--patience",
-        type=request.minutes,
-        default=2.0,
-        metavar="MINUTES",
-        help="how long a service may be away before the run ends without it (default: 2)",
-    )
+    etl_arguments.add_work(made)
     add(
         "--schedule",
         metavar="'HH:MM ZONE'",
@@ -71,9 +60,6 @@ def parser() -> argparse.ArgumentParser:
         help="page, /metrics and /health on this machine, until Ctrl-C (default port: 8790)",
     )
     add("--log-json", action="store_true", help="what happens, as JSON lines, to standard error")
-    add("--json", action="store_true", help="one JSON object instead of tables")
-    add("--clock", type=request.moment, help="the simulator's market time (New York)")
-    add("--seed", type=int, help="of the simulator's generated world")
     return made
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from app import cli
 from app.executors import interrupts_wait, local_workers, opened_executor
-from app.flat_backfill import Done, Job, store_day
+from app.flat_backfill import Done, Job, settings_job, simulated_job, store_day
 from app.simulated_market import SimulatorOptions, running_simulator, simulator_status
 from app.wiring import SimulatorSettings
 from clients.lake import Lake
@@ -135,16 +135,8 @@ def _service() -> Iterator[Service]:
     """Polygon where its keys are set, else a running simulator, else one of our own."""
     settings = load(PolygonSettings)
     if settings.s3_access_key.get_secret_value():
-        settings.s3_credentials()
-        status = _simulator_behind(settings)
-        job = _job(settings.s3_endpoint, settings.s3_bucket, "live")
-        if status is None:
-            yield Service(job, settings.s3_endpoint, wall_clock())
-            return
-        job = msgspec.structs.replace(
-            job, origin=status.origin, now=status.now, speed=status.speed, at=wall_clock()
-        )
-        yield Service(job, settings.s3_endpoint, status.now)
+        job = settings_job(settings)
+        yield Service(job, settings.s3_endpoint, job.now or wall_clock())
         return
     url = load(SimulatorSettings).simulator_url
     if url:
@@ -156,31 +148,8 @@ def _service() -> Iterator[Service]:
         yield _simulated(status, note)
 
 
-def _simulator_behind(settings: PolygonSettings) -> SimulatorStatus | None:
-    """Return the status of the simulator at the settings' address: its rows are never live."""
-    if settings.s3_endpoint == PolygonSettings.model_fields["s3_endpoint"].default:
-        return None
-    try:
-        return simulator_status(settings.s3_endpoint)
-    except TradingError:
-        return None
-
-
 def _simulated(status: SimulatorStatus, described: str) -> Service:
-    job = msgspec.structs.replace(
-        _job(status.s3, status.s3_bucket, status.origin),
-        access_key=status.s3_access_key,
-        secret_key=status.s3_secret_key,
-        now=status.now,
-        speed=status.speed,
-        at=wall_clock(),
-    )
-    return Service(job, described, status.now)
-
-
-def _job(endpoint: str, bucket: str, origin: str) -> Job:
-    """Return what all jobs have in common."""
-    return Job("", date.min, (), None, origin, endpoint, bucket)
+    return Service(simulated_job(status), described, status.now)
 
 
 def _workers(asked: Asked, jobs: int) -> int:

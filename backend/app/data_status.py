@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.tables import COVERAGE
-from pipeline.plan import CHAIN_DATASET, MINUTES, MINUTES_DATASET
+from pipeline.plan import CHAIN_DATASET, MINUTES
 from utils import market_calendar
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def _cells(rows: Frame) -> list[Cell]:
 
 def _expected(day: date, dataset: str) -> int | None:
     interval = dataset.rpartition("_")[2]
-    if dataset == MINUTES_DATASET or interval not in MINUTES or not market_calendar.is_session(day):
+    of_underlying = dataset.startswith("equity_bars_")
+    if not of_underlying or interval not in MINUTES or not market_calendar.is_session(day):
         return None
     return market_calendar.session(day).regular_minutes // MINUTES[interval]

@@ -23,7 +23,7 @@ from app.wiring import open_store, store_place
 from clients.lake import Lake
 from models.errors import ConfigError, DataError, TradingError
 from models.tables import COVERAGE
-from pipeline.datasets import DEFAULT_DATASETS, Windows, dataset
+from pipeline.datasets import DATASETS, DEFAULT_DATASETS, Windows, dataset
 from pipeline.etl_events import RunStarted
 from pipeline.ledger import Scope
 from pipeline.plan import Window
@@ -68,6 +68,7 @@ class Asked:
         crosscheck: Whether sources are compared.
         patience_s: Seconds that a service may be away.
         command: As it was typed.
+        wanted: The partitions themselves, where they are no product of days, tickers and datasets.
     """
 
     tickers: tuple[str, ...] = DEFAULT_TICKERS
@@ -82,6 +83,7 @@ class Asked:
     crosscheck: bool = True
     patience_s: float = 120.0
     command: str = ""
+    wanted: tuple[Partition, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,18 @@ class Desk:
         """Expirations that are wanted."""
         return Windows(Window(*self.asked.window), Window(*DEFAULT_EXPIRATIONS))
 
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no real service is asked."""
+        return self.service.origin != "live"
+
     def plan(self) -> Plan:
         """Return what is wanted and what of it is whole by now."""
         asked, now = self.asked, self.service.now
-        wanted = wanted_partitions(asked.datasets, asked.tickers, sessions_of(asked, now), now)
+        wanted = asked.wanted
+        if wanted is None:
+            days = sessions_of(asked, now)
+            wanted = wanted_partitions(asked.datasets, asked.tickers, days, now)
         where = {"ticker": list(asked.tickers), "origin": self.service.origin}
         coverage = self.store.read(COVERAGE.name, where)
         return make_plan(
@@ -121,7 +131,7 @@ class Desk:
             CheckedLake(self.lake),
             windows=self.windows,
             now=now,
-            sources=self.service.names,
+            sources=self.service.sources,
         )
 
     def scope(self, wanted: Sequence[Partition]) -> Scope:
@@ -129,6 +139,19 @@ class Desk:
         days = [each.session for each in wanted]
         asked = self.asked
         return Scope(asked.datasets, asked.tickers, min(days), max(days), self.service.origin)
+
+
+@contextmanager
+def opened_desk(asked: Asked) -> Iterator[tuple[Desk, Service | OwnService]]:
+    """Open database, ledger and lake, and find out whom to ask; nobody is asked yet.
+
+    Raises:
+        TradingError: One of them cannot be used.
+    """
+    with opened_service(asked.choice) as opened, open_store() as store:
+        service = opened.expected if isinstance(opened, OwnService) else opened
+        ledger = store.ledger(code_version=code_version())
+        yield Desk(asked, store, ledger, Lake.open(asked.lake), service, str(uuid.uuid4())), opened
 
 
 def run_pipeline(
@@ -145,14 +168,10 @@ def run_pipeline(
         TradingError: Something that a person must know.
     """
     began = time.monotonic()
-    with opened_service(asked.choice) as opened, open_store() as store:
-        service = opened.expected if isinstance(opened, OwnService) else opened
-        ledger = store.ledger(code_version=code_version())
-        lake = Lake.open(asked.lake)
-        desk = Desk(asked, store, ledger, lake, service, str(uuid.uuid4()))
-        for note in service.notes:
+    with opened_desk(asked) as (desk, opened):
+        for note in desk.service.notes:
             print(note, file=sys.stderr)
-        report = EtlReport(service, desk.plan())
+        report, ledger = EtlReport(desk.service, desk.plan()), desk.ledger
         with _recorded(desk) as record:
             for event in with_progress(_events(desk, opened, report.before), report):
                 report.add(event)
@@ -169,9 +188,13 @@ def run_pipeline(
             record.count(0, lacks=bool(report.lacking))
         seconds, place = time.monotonic() - began, store_place()
         if as_json:
-            print(json.dumps(report.as_object(seconds=seconds, place=place, lake=lake.place.shown)))
+            print(
+                json.dumps(
+                    report.as_object(seconds=seconds, place=place, lake=desk.lake.place.shown)
+                )
+            )
         else:
-            report.show(Console(), seconds=seconds, place=place, lake=lake.place.shown)
+            report.show(Console(), seconds=seconds, place=place, lake=desk.lake.place.shown)
     return cli.PARTIAL if report.lacking else cli.OK
 
 
@@ -190,7 +213,7 @@ def _events(desk: Desk, opened: Service | OwnService, plan: Plan) -> Iterator[Et
     if orders <= 0:
         return
     started = opened.started() if isinstance(opened, OwnService) else opened
-    place = Place(started, str(desk.lake.place.shown))
+    place = Place(started, str(desk.lake.place.shown), desk.asked.tickers)
     owner = f"{desk.run_id} {this_process()}"
     about = Assignment(desk.run_id, owner, scope, desk.windows, desk.asked.crosscheck)
     with opened_workers(desk.asked.executor, place, orders) as workers:
@@ -225,7 +248,7 @@ class _Stamp:
 
     @property
     def source(self) -> str:
-        return self.service.names[0]
+        return self.service.sources[0]
 
     @property
     def origin(self) -> str:
@@ -265,24 +288,27 @@ def _end_of(day: date) -> datetime:
     return market_calendar.extended_hours(market_calendar.session_until(day))[1]
 
 
-def asked_of(arguments: argparse.Namespace, command: str) -> Asked:
+def asked_of(arguments: argparse.Namespace, command: str, *, all_stored: bool = False) -> Asked:
     """Return what the arguments of the command line ask for.
 
     Args:
         arguments: As the parsers of `etl_pipeline.py` and `scripts/auto_backfill.py` make them.
         command: As it was typed.
+        all_stored: Whether no tickers or datasets means all that are stored.
 
     Raises:
         ConfigError: Something is wrong with them.
     """
     if arguments.start and arguments.end and arguments.start > arguments.end:
         raise ConfigError(f"--start {arguments.start} is after --end {arguments.end}")
+    tickers = () if all_stored and arguments.tickers is None else _tickers(arguments.tickers)
+    usual = tuple(DATASETS) if all_stored else DEFAULT_DATASETS
     return Asked(
-        tickers=_tickers(arguments.tickers),
+        tickers=tickers,
         start=arguments.start,
         end=arguments.end,
-        datasets=_datasets(arguments.datasets),
-        window=arguments.expirations,
+        datasets=_datasets(arguments.datasets, usual),
+        window=getattr(arguments, "expirations", DEFAULT_WINDOW),
         choice=Choice(arguments.source, arguments.clock, arguments.seed),
         executor=arguments.executor,
         lake=arguments.lake,
@@ -303,8 +329,6 @@ def _tickers(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _datasets(text: str | None) -> tuple[str, ...]:
-    if text is None:
-        return DEFAULT_DATASETS
-    names = [each.strip() for each in text.split(",") if each.strip()]
-    return tuple(dict.fromkeys(dataset(name).name for name in names)) or DEFAULT_DATASETS
+def _datasets(text: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    names = [each.strip() for each in (text or "").split(",") if each.strip()]
+    return tuple(dict.fromkeys(dataset(name).name for name in names)) or usual

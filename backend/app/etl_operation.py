@@ -153,8 +153,8 @@ def _end(watch: Watch, status: str, error: str | None) -> None:
         watch.health.last_status, watch.health.last_error = status, error
         watch.health.last_ended = now
         run_id = watch.health.run_id
-    level = logging.ERROR if error else logging.INFO
-    _log.log(level, "run %s", status, extra={"run_id": run_id, "error": error or ""})
+    # What went wrong is a person's to read as one sentence, which the command says itself.
+    _log.info("run %s", status, extra={"run_id": run_id, "error": error or ""})
 
 
 def _notifier() -> Notifier | None:

@@ -6,6 +6,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from app.etl_flat import FLAT_FILES, FlatSource
+from app.flat_backfill import Job, settings_job, simulated_job
 from app.request import Asked
 from app.simulated_market import (
     SimulatorOptions,
@@ -31,10 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from ports.market_data import HistoricOptions, MarketData
     from utils.clock import Clock
 
 SOURCES = (SCHWAB, POLYGON)
-"""Who can be asked, the best first."""
+"""Who can be asked by REST, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,12 @@ class Service:
     notes: tuple[str, ...] = ()
     simulator: SimulatorStatus | None = None
     at: datetime | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What the rows of all names are stamped with, each once."""
+        stamps = (POLYGON if name == FLAT_FILES else name for name in self.names)
+        return tuple(dict.fromkeys(stamps))
 
     def clock(self) -> Clock:
         """Return the market's clock."""
@@ -99,7 +110,7 @@ def opened_service(choice: Choice) -> Iterator[Service | OwnService]:
             "--clock and --seed belong to a simulator of our own: add --source simulator"
         )
     if names:
-        yield _configured(names)
+        yield _configured(names, choice.source)
     elif url:
         yield simulated(simulator_status(url), f"simulator at {url}")
     else:
@@ -123,7 +134,7 @@ def configured_sources(source: str) -> tuple[str, ...]:
     return tuple(name for name, there in ((SCHWAB, has_token), (POLYGON, has_key)) if there)
 
 
-def _configured(names: tuple[str, ...]) -> Service:
+def _configured(names: tuple[str, ...], asked_for: str) -> Service:
     """Look at each service once: who does not let us in is told now, and origins are not mixed."""
     origins: dict[str, str] = {}
     described, now = [], wall_clock()
@@ -132,6 +143,11 @@ def _configured(names: tuple[str, ...]) -> Service:
             origins[name] = source.market.origin
             described.append(source.described)
             now = min(now, source.clock())
+    polygon = load(PolygonSettings)
+    if asked_for in {"auto", POLYGON} and polygon.s3_access_key.get_secret_value():
+        names = (*names, FLAT_FILES)
+        origins[FLAT_FILES] = settings_job(polygon).origin
+        described.append(f"flat files at {polygon.s3_endpoint}")
     origin = origins[names[0]]
     kept = tuple(name for name in names if origins[name] == origin)
     notes = tuple(
@@ -144,7 +160,14 @@ def _configured(names: tuple[str, ...]) -> Service:
 
 def simulated(status: SimulatorStatus, described: str) -> Service:
     """Return the service that a running simulator is."""
-    return Service(SOURCES, status.origin, status.now, described, simulator=status, at=wall_clock())
+    return Service(
+        (*SOURCES, FLAT_FILES),
+        status.origin,
+        status.now,
+        described,
+        simulator=status,
+        at=wall_clock(),
+    )
 
 
 class OwnService:
@@ -170,7 +193,11 @@ class OwnService:
         options = self._options
         note = "no account is configured: the simulator is asked in its place"
         return Service(
-            SOURCES, options.origin, options.clock, "simulator, generated world", (note,)
+            (*SOURCES, FLAT_FILES),
+            options.origin,
+            options.clock,
+            "simulator, generated world",
+            (note,),
         )
 
     def started(self) -> Service:
@@ -193,8 +220,15 @@ def last_evening(now: datetime) -> datetime:
 
 
 @contextmanager
-def opened_sources(service: Service) -> Iterator[tuple[PartSource, ...]]:
+def opened_sources(
+    service: Service, lake: str, tickers: tuple[str, ...]
+) -> Iterator[tuple[PartSource, ...]]:
     """Open the sources of a service, as each worker does.
+
+    Args:
+        service: Whom to ask.
+        lake: Where day files go.
+        tickers: Of the run: a day file is read once for all of them.
 
     Raises:
         AuthError: One refuses us.
@@ -203,17 +237,30 @@ def opened_sources(service: Service) -> Iterator[tuple[PartSource, ...]]:
     clock = service.clock()
     with ExitStack() as stack:
         opened: list[PartSource] = []
+        markets: list[MarketData] = []
+        history: HistoricOptions | None = None
         for name in service.names:
+            if name == FLAT_FILES:
+                job = _flat_job(service, lake, tickers)
+                opened.append(FlatSource(job, markets[-1] if markets else None, history))
+                continue
             if service.simulator is None:
                 source = stack.enter_context(open_source(_asked(name)))
-                opened.append(MarketSource(source.market, source.history, source.clock))
+                market, history, clock = source.market, source.history, source.clock
             elif name == SCHWAB:
                 market = stack.enter_context(signed_in(service.simulator))
-                opened.append(MarketSource(market, None, clock))
             else:
-                polygon = stack.enter_context(polygon_of(service.simulator))
-                opened.append(MarketSource(polygon, polygon.history, clock))
+                market = polygon = stack.enter_context(polygon_of(service.simulator))
+                history = polygon.history
+            markets.append(market)
+            opened.append(MarketSource(market, history, clock))
         yield tuple(opened)
+
+
+def _flat_job(service: Service, lake: str, tickers: tuple[str, ...]) -> Job:
+    simulator = service.simulator
+    job = simulated_job(simulator) if simulator else settings_job(load(PolygonSettings))
+    return msgspec.structs.replace(job, lake=lake, underlyings=tickers)
 
 
 def _asked(name: str) -> Asked:

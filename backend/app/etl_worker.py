@@ -34,10 +34,12 @@ class Place:
     Attributes:
         service: Whom to ask.
         lake: Folder or s3:// address.
+        tickers: Of the run.
     """
 
     service: Service
     lake: str
+    tickers: tuple[str, ...]
 
 
 class CheckedLake:
@@ -77,7 +79,7 @@ def run_order(place: Place, order: Order) -> list[Outcome]:
 def _bench(place: Place) -> Bench:
     stack = ExitStack()
     atexit.register(stack.close)
-    sources = stack.enter_context(opened_sources(place.service))
+    sources = stack.enter_context(opened_sources(place.service, place.lake, place.tickers))
     store = stack.enter_context(open_store())
     lake = CheckedLake(Lake.open(place.lake))
     return Bench(store, lake, sources, place.service.origin, wall_clock)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.simulated_market import SimulatorStatus, simulator_status
 from clients.lake import LEDGER, Lake, Partition
-from models.errors import DataError
+from models.errors import DataError, TradingError
 from polygon_integration.config import PROVIDER, PolygonSettings
 from polygon_integration.flat_datasets import FlatDataset, dataset
 from polygon_integration.flat_files import DayFile, Reading, Unsorted
@@ -148,6 +149,41 @@ class Done:
     bad: int = 0
     was_there: bool = False
     empty: tuple[str, ...] = ()
+
+
+def settings_job(settings: PolygonSettings) -> Job:
+    """Return what all jobs at the service of the settings have in common.
+
+    A simulator at their address says so: its rows are never live.
+
+    Raises:
+        ConfigError: Half of the keys is missing.
+    """
+    settings.s3_credentials()
+    job = Job("", date.min, (), None, "live", settings.s3_endpoint, settings.s3_bucket)
+    if settings.s3_endpoint == PolygonSettings.model_fields["s3_endpoint"].default:
+        return job
+    try:
+        status = simulator_status(settings.s3_endpoint)
+    except TradingError:
+        return job
+    return _at_market_time(job, status)
+
+
+def simulated_job(status: SimulatorStatus) -> Job:
+    """Return what all jobs at a running simulator have in common."""
+    job = Job("", date.min, (), None, status.origin, status.s3, status.s3_bucket)
+    return msgspec.structs.replace(
+        _at_market_time(job, status),
+        access_key=status.s3_access_key,
+        secret_key=status.s3_secret_key,
+    )
+
+
+def _at_market_time(job: Job, status: SimulatorStatus) -> Job:
+    return msgspec.structs.replace(
+        job, origin=status.origin, now=status.now, speed=status.speed, at=wall_clock()
+    )
 
 
 def ledger_key(what: FlatDataset, day: date, origin: str) -> str:

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from utils.clock import Clock
 
 _NOW = "coalesce(%(now)s::timestamptz, now())"
+# A time that lies further ahead than any that we set was written before a clock was set back.
 _FREE = (
-    f"((status = 'waiting' and coalesce(not_before, '-infinity') <= {_NOW})"
-    f" or (status = 'leased' and lease_until < {_NOW}))"
+    f"((status = 'waiting' and (not_before is null or not_before <= {_NOW}"
+    f" or not_before > {_NOW} + interval '1 hour'))"
+    f" or (status = 'leased' and (lease_until < {_NOW}"
+    f" or lease_until > {_NOW} + interval '1 hour')))"
 )
 _PARTS = {
     "now": sql.SQL(_NOW),
@@ -72,12 +75,11 @@ _CLAIM = """
       select dataset, ticker, session, attempts from public.ledger where {in_scope} and {free}
       order by attempts, dataset, ticker, session limit 1 for update skip locked
     ), taken as (
-      select l.dataset, l.ticker, l.session from public.ledger l, head h
-      where l.dataset = h.dataset and l.ticker = h.ticker and l.origin = %(origin)s
+      select l.dataset, l.ticker, l.session
+      from public.ledger l join head h using (dataset, ticker)
+      where l.origin = %(origin)s and {free}
         and (l.session = h.session or (h.attempts = 0 and l.attempts = 0))
         and l.session between h.session and %(last)s
-        and ((l.status = 'waiting' and coalesce(l.not_before, '-infinity') <= {now})
-             or (l.status = 'leased' and l.lease_until < {now}))
       order by l.session limit (
         select m.most from head join unnest(%(datasets)s::text[], %(most)s::int[]) as m (dataset, most)
           on m.dataset = head.dataset
@@ -114,8 +116,8 @@ _RELEASE = """
 _OWNERS = "select distinct lease_owner from public.ledger where status = 'leased'"
 _OPEN = """
     select count(*) filter (where status = 'waiting'), count(*) filter (where status = 'leased'),
-      extract(epoch from min(case when status = 'leased' then lease_until
-                             else coalesce(not_before, {now}) end) - {now})
+      extract(epoch from min(case when {free} then {now} when status = 'leased' then lease_until
+                             else not_before end) - {now})
     from public.ledger where {in_scope} and status in ('waiting', 'leased')
 """
 _DEAD = """

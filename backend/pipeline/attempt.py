@@ -19,7 +19,7 @@ from pipeline.partition import DONE, ENRICH, EXTRACT, FAILED, QUALITY, TRANSFORM
 from pipeline.plan import bars_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from models.tables import Frame
     from pipeline.partition import Partition
@@ -32,12 +32,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A partition as one source has it, ready to be loaded."""
+    """A partition as one source has it, ready to be loaded.
+
+    Attributes:
+        name: Of the source.
+        sent: What came.
+        judged: Its rows, and what they lack.
+        stages: What each stage came to.
+        figures: Rows of other tables that the session comes to.
+    """
 
     name: str
     sent: Extracted
     judged: Judged
     stages: tuple[StageRow, ...]
+    figures: Mapping[str, Frame] = field(default_factory=dict)
 
     @property
     def lacking(self) -> tuple[bool, bool, int]:
@@ -157,15 +166,18 @@ def candidate(
     watch.add(EXTRACT, sent.rows.height, sent.rows, seconds)
     try:
         plain = watch.timed(TRANSFORM, sent.rows.height, lambda: stages.transform(partition, sent))
-        rich = watch.timed(ENRICH, plain.height, lambda: stages.enrich(partition, sent, plain))
         began = time.monotonic()
-        judged = stages.judge(partition, sent, rich)
+        rich = stages.enrich(partition, sent, plain)
+        watch.add(ENRICH, plain.height, rich.rows, time.monotonic() - began)
+        began = time.monotonic()
+        judged = stages.judge(partition, sent, rich.rows)
+        figures = stages.figures(partition, sent, rich, judged.checked.accepted)
     except pl.exceptions.PolarsError as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"what it sent cannot be read ({first})") from None
     took, rejected = time.monotonic() - began, judged.checked.rejected.height
-    watch.add(QUALITY, rich.height, judged.checked.accepted, took, rejected=rejected)
-    return Candidate(source.name, sent, judged, tuple(watch.rows))
+    watch.add(QUALITY, rich.rows.height, judged.checked.accepted, took, rejected=rejected)
+    return Candidate(source.name, sent, judged, tuple(watch.rows), figures)
 
 
 def with_natural_gaps(

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 BUDGET: Final = 3
 """Attempts at a partition before it becomes a dead letter."""
 
-_FIRST_PAUSE_S = 2.0
+_FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 
 
 def pause_s(attempts: int) -> float:
-    """Return the seconds before the next attempt: 2, 8, 32, 128, then 300.
+    """Return the seconds before the next attempt: 1, 4, 16, 64, 256, then 300.
 
     Args:
         attempts: Those that failed, one at least.

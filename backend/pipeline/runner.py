@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -135,7 +136,8 @@ class Runner:
         finally:
             for future in self._flights:
                 future.cancel()
-            self._ledger.release(self._about.owner)
+            with suppress(StoreError):  # then its leases lapse
+                self._ledger.release(self._about.owner)
 
     def _claim(self) -> Generator[EtlEvent, None, None]:
         """Fill the workers' hands."""

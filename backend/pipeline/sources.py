@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ports.market_data import HistoricOptions, MarketData
     from utils.clock import Clock
 
+_DAILY_BARS: Final = timedelta(days=45)
 _DIVIDEND_YEARS: Final = timedelta(days=370)
 
 
@@ -41,6 +42,11 @@ class PartSource(Protocol):
     @property
     def source(self) -> str:
         """As in `models.tables.SOURCES`: what its rows are stamped with."""
+        ...
+
+    @property
+    def made_from(self) -> str:
+        """As in `clients.lake_writer.MADE_FROM`: rest costs a request, a flat file a download."""
         ...
 
     def lacks(self, what: Dataset, session: date) -> str | None:
@@ -169,8 +175,14 @@ class MarketSource:
             spot=underlying_minutes(self._market, ticker, market_calendar.session(day))
             if priced
             else None,
+            daily=self._daily(ticker, day) if what.kind == MINUTE_QUOTES else None,
             dividends=tuple(dividends_of(history, ticker, day)) if priced else (),
         )
+
+    def _daily(self, ticker: str, day: date) -> Frame:
+        """Return the daily bars that a volatility of the past needs."""
+        close = market_calendar.session(day).close
+        return self._market.bars(ticker, close - _DAILY_BARS, close, "1d")
 
     def _stamped(self, rows: Frame, ticker: str, day: date) -> Frame:
         return rows.with_columns(

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from models.options import OptionChain
-from models.tables import frame_schema
+from models.tables import EXPIRATION_FIGURES, SESSION_FIGURES, STRIKE_FIGURES, frame_schema
 from pipeline import plan, quality
 from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES, TRADES, dataset
 from pipeline.download import bars_of_slot
-from pipeline.history import enrich_minutes
 from pipeline.plan import AFTER_CLOSE
 from utils import market_calendar
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.dividends import CashDividend
     from pipeline.partition import Partition
     from pipeline.quality import Checked
+    from pipeline.session_enrich import Enriched
 
 LONE_GAPS: Final = 0.05
 """Share of the regular minutes that one source may lack before another is asked, or it is asked again.
@@ -49,6 +49,7 @@ class Extracted:
         rows: Columns of the dataset's table, as they came; perhaps of other sessions too.
         contracts: Of options: rows of `OPTION_CONTRACTS`.
         spot: Of options of the past: ts and underlying_price at the end of each minute.
+        daily: Of options of the past: daily bars of the weeks before and of the session.
         dividends: Of options: those to come.
         chain: Of a snapshot: what else came with it.
     """
@@ -59,6 +60,7 @@ class Extracted:
     rows: Frame
     contracts: Frame | None = None
     spot: Frame | None = None
+    daily: Frame | None = None
     dividends: tuple[CashDividend, ...] = ()
     chain: OptionChain | None = None
 
@@ -147,23 +149,66 @@ _TRANSFORMS: Final[dict[str, Callable[[Partition, Extracted], Frame]]] = {
 }
 
 
-def enrich(partition: Partition, sent: Extracted, rows: Frame) -> Frame:
-    """Return rows with what is computed from them: volatilities and greeks of options."""
+@dataclass(frozen=True, slots=True)
+class Enrichment:
+    """Rows with what is computed from them.
+
+    Attributes:
+        rows: The same, in the same order; options with volatilities and greeks.
+        session: Of minute quotes: with what each expiration was priced, for the session's figures.
+    """
+
+    rows: Frame
+    session: Enriched | None = None
+
+
+def enrich(partition: Partition, sent: Extracted, rows: Frame) -> Enrichment:
+    """Return rows with what is computed from them."""
     kind = dataset(partition.dataset).kind
     if rows.is_empty() or kind not in {CHAIN, MINUTE_QUOTES, OPTION_MINUTES}:
-        return rows
+        return Enrichment(rows)
     contracts = sent.contracts if sent.contracts is not None else pl.DataFrame()
     if kind == CHAIN and sent.chain is not None:
         from pipeline.enrich import enrich as enrich_chain  # noqa: PLC0415 - numba: 0.6 s
 
-        return enrich_chain(sent.chain, rows, sent.dividends)
+        return Enrichment(enrich_chain(sent.chain, rows, sent.dividends))
     if kind == MINUTE_QUOTES:
+        from pipeline.session_enrich import enrich_session  # noqa: PLC0415 - as above
+
         close = market_calendar.session(partition.session).close
         chain = OptionChain(partition.ticker, close, 0.0, None, None, rows, contracts)
-        return enrich_minutes(chain, rows, sent.dividends)
+        found = enrich_session(chain, rows, sent.dividends)
+        return Enrichment(found.quotes, found)
     from pipeline.enrich_bars import enrich_bars  # noqa: PLC0415 - as above
 
-    return enrich_bars(rows, contracts, _spot(sent), sent.dividends)
+    return Enrichment(enrich_bars(rows, contracts, _spot(sent), sent.dividends))
+
+
+def figures(
+    partition: Partition, sent: Extracted, enriched: Enrichment, accepted: Frame
+) -> dict[str, Frame]:
+    """Return what a session of minute quotes comes to: table -> rows; nothing of other datasets.
+
+    Args:
+        partition: Which.
+        sent: What came, with bars of the underlying.
+        enriched: Its rows with figures.
+        accepted: Those of them that passed the rules.
+    """
+    if enriched.session is None or accepted.is_empty():
+        return {}
+    from pipeline.session_figures import Beside, session_figures  # noqa: PLC0415 - as above
+
+    minutes = _spot(sent).select(pl.col("ts") - pl.duration(minutes=1), close="underlying_price")
+    session = replace(enriched.session, quotes=accepted)
+    found = session_figures(
+        market_calendar.session(partition.session), session, Beside(minutes, sent.daily)
+    )
+    return {
+        EXPIRATION_FIGURES.name: found.expirations,
+        STRIKE_FIGURES.name: found.strikes,
+        SESSION_FIGURES.name: found.session,
+    }
 
 
 def judge(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
@@ -224,7 +269,7 @@ def _nothing(partition: Partition, sent: Extracted, checked: Checked) -> str:
         worst = checked.findings[0]
         return f"all {checked.rejected.height:,} rows were kept out: {worst.reason}"
     if sent.rows.is_empty():
-        return "the answer has no row"
+        return f"the answer has no row of {partition.session}"
     days = "another day"
     if "ts" in sent.rows.columns:
         days = str(sent.rows["ts"].max())[:10]

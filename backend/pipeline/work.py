@@ -29,7 +29,7 @@ from pipeline.partition import COVERED, LOAD, Partition
 from utils import market_calendar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from models.tables import Frame
@@ -111,7 +111,19 @@ def run(order: Order, bench: Bench) -> list[Outcome]:
     if order.crosscheck and order.what.kind in {BARS, DAILY}:
         for source in bench.sources:
             _compare(source, attempts, order)
-    return [_loaded(attempt, order, bench) for attempt in attempts.values()]
+    return _all_loaded(list(attempts.values()), order, bench)
+
+
+def _all_loaded(attempts: Sequence[Attempt], order: Order, bench: Bench) -> list[Outcome]:
+    """Load one after the other; once the store refuses, the rest is not tried."""
+    outcomes: list[Outcome] = []
+    for attempt in attempts:
+        try:
+            outcomes.append(_loaded(attempt, order, bench))
+        except StoreError as error:
+            left = attempts[len(outcomes) :]
+            return [*outcomes, *(failed(each.partition, error) for each in left)]
+    return outcomes
 
 
 def _ask(source: PartSource, attempts: Mapping[date, Attempt], order: Order, bench: Bench) -> None:
@@ -159,6 +171,7 @@ def _compare(source: PartSource, attempts: Mapping[date, Attempt], order: Order)
         if attempt.best is not None
         and attempt.best.judged.checked.accepted.height
         and attempt.best.name != source.name
+        and source.made_from == "rest"
         and source.name not in attempt.lacks
         and source.lacks(order.what, day) is None
     ]
@@ -190,10 +203,7 @@ def _loaded(attempt: Attempt, order: Order, bench: Bench) -> Outcome:
             reason=attempt.reason,
             retry=attempt.retry,
         )
-    try:
-        return _stored(attempt, best, order, bench)
-    except StoreError as error:
-        return failed(attempt.partition, error)
+    return _stored(attempt, best, order, bench)
 
 
 def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Outcome:
@@ -216,6 +226,8 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
     if what.kind == MINUTE_QUOTES:
         accepted = beside_snapshots(bench.store, checked.accepted, part.where)
         checked = type(checked)(accepted, checked.rejected, checked.findings)
+    for table, rows in best.figures.items():
+        bench.store.upsert(table, rows)
     _publish(bench, what, part, checked.accepted, best)
     mark = Mark(
         _status(part, what, best),
@@ -255,7 +267,9 @@ def _status(part: Part, what: Dataset, best: Candidate) -> str:
 
 
 def _contracts(best: Candidate) -> Frame:
-    return pl.DataFrame() if best.sent.contracts is None else best.sent.contracts
+    """Return the contracts that are known in full; a flat file names them alone."""
+    known = best.sent.contracts
+    return pl.DataFrame() if known is None or "multiplier" not in known.columns else known
 
 
 def _publish(bench: Bench, what: Dataset, part: Part, rows: Frame, best: Candidate) -> None:

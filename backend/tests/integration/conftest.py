@@ -129,12 +129,6 @@ def started_simulator(*arguments: str) -> Iterator[dict[str, Any]]:
         child.stdout.close()
 
 
-@pytest.fixture(scope="session")
-def start_simulator() -> Callable[..., contextlib.AbstractContextManager[dict[str, Any]]]:
-    """Start a simulator with arguments of one's own, as a context."""
-    return started_simulator
-
-
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[dict[str, Any]]:
     """What a simulator says that stands still at the close of Friday, 20 November 2026."""

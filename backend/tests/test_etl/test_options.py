@@ -1,0 +1,107 @@
+"""Options of past sessions, from quotes to figures; what is stored twice is stored once."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline import crosscheck, datasets, stages
+from pipeline.etl_events import PartitionDone, StageDone
+from pipeline.plan import Window
+from pipeline.work import Order, run
+
+if TYPE_CHECKING:
+    from tests.test_etl.conftest import Etl
+
+FRIDAY = date(2026, 11, 20)
+
+
+def test_minute_quotes_go_through_every_stage(etl: Etl) -> None:
+    (partition,) = wanted = etl.partitions(FRIDAY, dataset="option_quotes_1m", tickers=("IWM",))
+    with closing(etl.runner(wanted).run()) as events:
+        told = list(events)
+    (done,) = (each for each in told if isinstance(each, PartitionDone))
+    assert (done.status, done.outcome.source) == ("done", "polygon"), done.outcome.reason
+    stages = [each.row.stage for each in told if isinstance(each, StageDone)]
+    assert stages == ["extract", "transform", "enrich", "quality", "load", "covered"]
+    quotes = etl.store.read("option_quotes")
+    assert quotes.height == done.outcome.rows == etl.coverage(partition)["rows"]
+    assert quotes["implied_volatility"].is_not_null().mean() > 0.3
+    assert etl.lake.read("checked_option_quotes_1m").height == quotes.height
+    for table in ("expiration_figures", "session_figures"):
+        assert etl.store.read(table).height > 0, table
+    content = etl.content()
+    order = Order(wanted, Window(0, 0))
+    assert run(order, etl.bench)[0].changed == 0
+    assert etl.content() == content
+
+
+@pytest.mark.parametrize("dataset", ["option_bars_1m", "option_trades"])
+def test_bars_and_trades_of_past_options(etl: Etl, dataset: str) -> None:
+    wanted = etl.partitions(FRIDAY, dataset=dataset, tickers=("IWM",))
+    (outcome,) = run(Order(wanted, Window(0, 0)), etl.bench)
+    assert outcome.status == "complete", outcome.reason
+    table = dataset.removesuffix("_1m")
+    rows = etl.store.read(table)
+    assert rows.height == outcome.rows > 100
+    assert etl.lake.read(f"checked_{dataset}").height == rows.height
+    if dataset == "option_bars_1m":
+        assert rows["delta"].is_not_null().any()
+
+
+@pytest.mark.parametrize(
+    "dataset", ["option_bars_1m", "option_trades", "equity_bars_1m", "equity_bars_1d"]
+)
+def test_flat_files_where_they_are_the_only_source(etl: Etl, dataset: str) -> None:
+    day = date(2026, 11, 13)  # a Friday, on which options of AAPL expire
+    (partition,) = wanted = etl.partitions(day, dataset=dataset, tickers=("AAPL",))
+    flat = replace(etl.bench, sources=etl.bench.sources[2:])
+    (outcome,) = run(Order(wanted, Window(0, 0)), flat)
+    assert (outcome.status, outcome.source) == ("complete", "flat_files"), outcome.reason
+    table = dataset.rpartition("_")[0] if "bars" in dataset else dataset
+    rows = etl.store.read(table)
+    assert set(rows["source"]) == {"polygon"}
+    assert set(rows["session"]) == {day}
+    assert etl.lake.read(f"checked_{dataset}").height == rows.height
+    assert etl.coverage(partition)["rows"] == rows.height == outcome.rows
+    if dataset == "option_bars_1m":
+        assert rows["implied_volatility"].is_not_null().any()
+    if table == "equity_bars":
+        slot = stages.slot_of(datasets.dataset(dataset), day)
+        market = etl.bench.sources[1].extract(
+            datasets.dataset(dataset), "AAPL", [slot.session], Window()
+        )
+        by_rest = stages.transform(partition, market[day])
+        assert crosscheck.difference(rows, by_rest, "polygon") == ()
+    content = etl.content()
+    assert run(Order(wanted, Window(0, 0)), flat)[0].changed == 0
+    assert etl.content() == content
+
+
+def test_flat_files_are_asked_when_they_are_published(etl: Etl) -> None:
+    wanted = etl.partitions(FRIDAY, dataset="option_bars_1m", tickers=("IWM",))
+    flat = replace(etl.bench, sources=etl.bench.sources[2:])
+    (outcome,) = run(Order(wanted, Window(0, 0)), flat)
+    assert "is published at 11-21" in (outcome.reason or "")
+    quotes = etl.partitions(FRIDAY, dataset="option_quotes_1m", tickers=("IWM",))
+    (outcome,) = run(Order(quotes, Window(0, 0)), flat)
+    assert (outcome.reason, outcome.retry) == (
+        "flat_files: there are no flat files of option_quotes_1m",
+        "never",
+    )
+
+
+def test_a_snapshot_of_the_present_chain(etl: Etl) -> None:
+    (partition,) = wanted = etl.partitions(FRIDAY, dataset="option_quotes")
+    (outcome,) = run(Order(wanted, Window(0, 7)), etl.bench)
+    assert (outcome.status, outcome.source) == ("complete", "schwab")
+    assert etl.coverage(partition)["scope"] == "0-7"
+    lake = etl.lake.read("checked_option_quotes")
+    assert lake.height == etl.store.read("option_quotes").height == outcome.rows
+    without = replace(etl.bench, sources=etl.bench.sources[1:])
+    (other,) = run(Order(wanted, Window(0, 7)), without)
+    assert (other.status, other.source) == ("complete", "polygon")
