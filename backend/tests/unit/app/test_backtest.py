@@ -63,7 +63,7 @@ def strategies() -> list[Strategy]:
     return [
         EmaCross(EmaCrossParameters(fast=3, slow=9)),
         ZeroDteIronCondor(ZeroDteIronCondorParameters()),
-        CoveredCall(CoveredCallParameters()),
+        CoveredCall(CoveredCallParameters(look_s=600)),
     ]
 
 
