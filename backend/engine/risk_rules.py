@@ -174,9 +174,13 @@ def naked_short(asked: Question) -> Denial | None:
 
     That holds for what closes too: a long option that covers a short one is not sold before it.
     """
-    sells = any(leg.side is Side.SELL for order in asked.orders for leg in order.legs)
-    if asked.limits.naked_shorts or not sells:
-        return None  # what buys alone uncovers nothing
+    uncovers = any(
+        leg.side is Side.SELL or leg.asset_type is AssetType.EQUITY
+        for order in asked.orders
+        for leg in order.legs
+    )
+    if asked.limits.naked_shorts or not uncovers:
+        return None  # options that are bought alone uncover nothing; shares bought back may
     for case in asked.cases:
         if _covers_itself(case):
             continue

@@ -163,6 +163,15 @@ def test_a_long_option_covers_what_expires_with_it_or_before(long: str, rule: st
     assert world.rule(world.order((C600, -1))) == rule
 
 
+def test_shares_sold_short_cover_a_put_and_are_not_bought_back_before_it() -> None:
+    world = chain(World(limits(naked_shorts=False)), P595)
+    world.hold("QQQ", -200, 600)
+    assert world.rule(world.order((P595, -2))) is None
+    world.hold(P595, -1, 5)
+    assert world.rule(world.order(("QQQ", 100), effect=CLOSING)) is None
+    assert world.rule(world.order(("QQQ", 101), effect=CLOSING)) == "naked_short"
+
+
 def test_a_ratio_spread_is_naked_per_leg() -> None:
     world = chain(World(limits(naked_shorts=False)), C600, C605)
     assert world.rule(world.order((C600, 1), (C605, -1), limit="0.15")) is None
