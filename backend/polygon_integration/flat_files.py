@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 16 << 20
 """Lines that are parsed at once; memory is a small multiple of it."""
 
-FILTERED_BYTES: Final = 1 << 20
+FILTERED_BYTES: Final = 1 << 19
 """The same where most of the file is passed over: parsing keeps up with the inflating."""
 
 _SEARCHED = 4
