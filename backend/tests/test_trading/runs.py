@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +29,7 @@ class Starter:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._run: int | None = None
         self._line()
 
     def _line(self) -> str:
@@ -51,13 +54,19 @@ class Starter:
         assert self._child.stdin
         self._child.stdin.write(json.dumps(asked) + "\n")
         self._child.stdin.flush()
-        return int(self._line())
+        self._run = int(self._line())
+        return self._run
 
     def wait(self) -> int:
         """Return the exit status of the run, once it has ended."""
-        return int(self._line())
+        status = int(self._line())
+        self._run = None
+        return status
 
     def close(self) -> None:
+        """End what still runs."""
+        if self._run is not None:
+            os.kill(self._run, signal.SIGKILL)
         self._child.communicate()
 
 

@@ -32,15 +32,16 @@ def test_the_second_program_refuses(databases: Any, tmp_path: Path) -> None:
     market = ("--clock", "2026-11-20T11:00", "--speed", "1")
     with (
         databases.fresh() as dsn,
+        databases.fresh() as other_dsn,
         live_bench(market, tmp_path, dsn) as bench,
         started() as first,
         started() as second,
     ):
         limits = bench.signed_limits(LIMITS)
         arguments = [*LIVE, "--account", "001", "--limits", limits, "--strategy", CHURN]
+        arguments += ["--param", "every_s=1"]
         err = tmp_path / "first.err"
         running = first.start(bench, arguments, err)
-        assert until_said(err, "filled: bought") is not None, err.read_text()
 
         def refused(by: LiveBench, words: str) -> float:
             said = tmp_path / "second.err"
@@ -54,17 +55,20 @@ def test_the_second_program_refuses(databases: Any, tmp_path: Path) -> None:
             assert len(said.read_text().splitlines()) <= 2, "one sentence"
             return took
 
-        by_lock = [refused(bench, "trades this account") for _ in range(TIMES)]
-        # Another machine, as far as files go: another home, with limits signed off there too.
-        elsewhere = replace(bench, home=tmp_path / "elsewhere")
-        elsewhere.home.mkdir()
-        arguments[arguments.index(limits)] = elsewhere.signed_limits(LIMITS)
-        by_broker = [refused(elsewhere, "was entered within the last 2 minutes")]
-        os.kill(running, signal.SIGKILL)
-        first.wait()
+        try:
+            assert until_said(err, "filled: bought") is not None, err.read_text()
+            by_lock = [refused(bench, "trades this account") for _ in range(TIMES)]
+            # Another machine, as far as files and databases go, whose limits are signed off too.
+            elsewhere = replace(bench, home=tmp_path / "elsewhere", dsn=other_dsn)
+            elsewhere.home.mkdir()
+            arguments[arguments.index(limits)] = elsewhere.signed_limits(LIMITS)
+            by_broker = refused(elsewhere, "was entered within the last 2 minutes")
+        finally:
+            os.kill(running, signal.SIGKILL)
+            first.wait()
     print(
         f"{TIMES} second programs refused by the lock after {max(by_lock):.2f} s at most, one in "
-        f"another home by the broker's orders after {by_broker[0]:.2f} s"
+        f"another home by the broker's orders after {by_broker:.2f} s"
     )
     if PROVE:  # the gate's machine does other work beside it
-        assert max(*by_lock, *by_broker) <= REFUSED_S
+        assert max(*by_lock, by_broker) <= REFUSED_S
