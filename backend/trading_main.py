@@ -77,6 +77,13 @@ def parser() -> argparse.ArgumentParser:
     add("--flatten", action="store_true", help="with --kill: close what is held, too")
     add("--kill-state", action="store_true", help="say whether trading is stopped, and end")
     add("--resume-trading", action="store_true", help="let trading go on after --kill")
+    add(
+        "--resolve",
+        action="append",
+        default=[],
+        metavar="ORDER=ID",
+        help="say which order at the broker an unknown one of ours is, or none",
+    )
     add("--record", type=Path, metavar="FILE", help="record a live session, event by event")
     add(
         "--replay",
@@ -177,7 +184,7 @@ def command(arguments: argparse.Namespace) -> int:
     if mode is Mode.BACKTEST:
         return trading_command.run_backtest_command(asked)
     if mode is Mode.LIVE:
-        return live_command.run_live(asked, arguments.record)
+        return live_command.run_live(asked, arguments.record, arguments.resolve)
     return trading_command.run_paper(asked)
 
 

@@ -25,18 +25,21 @@ from models.errors import ConfigError
 from models.order_terms import Mode, OrderStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from app.dry_run import Previewed
     from app.trading_command import TradingAsked
 
 
-def run_live(asked: TradingAsked, record: Path | None) -> int:
+def run_live(asked: TradingAsked, record: Path | None, resolved: Sequence[str] = ()) -> int:
     """Trade one session with orders that leave, or as a dry run; return the exit status.
 
     Args:
         asked: The call.
         record: Where to record the session to; None does not.
+        resolved: What a person says of orders that no rule settles, each `name=order id` or
+            `name=none`.
 
     Raises:
         TradingError: What a person must know.
@@ -50,12 +53,13 @@ def run_live(asked: TradingAsked, record: Path | None) -> int:
         return _dry_run(asked)
     limits = signed_limits(asked.limits)
     asked.check()
+    answers = dict(_answer(each) for each in resolved)
     with ExitStack() as opened:
         recorder = opened.enter_context(Recorder(record)) if record else None
         feed = opened.enter_context(open_feed(asked.feed))
         store = opened.enter_context(open_store())
         account_id = choose_account(feed.settings, asked.paper.account)
-        live = LiveAsked(account_id, Mode.LIVE, asked.live.accept_holdings)
+        live = LiveAsked(account_id, Mode.LIVE, asked.live.accept_holdings, answers)
         print(
             f"LIVE ORDERS for account {account_id[:8]}... by limits {limits.digest[:12]}",
             file=sys.stderr,
@@ -71,6 +75,18 @@ def run_live(asked: TradingAsked, record: Path | None) -> int:
         if record:
             print(f"recorded to {record}: decisions {session.digest()}", file=sys.stderr)
     return cli.OK
+
+
+def _answer(text: str) -> tuple[str, str | None]:
+    """Read `name=order id`, or `name=none`.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    name, _, order_id = text.partition("=")
+    if not name or not (order_id.isdigit() or order_id == "none"):
+        raise ConfigError(f"--resolve {text} is no answer: give ORDER=ORDER_ID, or ORDER=none")
+    return name, None if order_id == "none" else order_id
 
 
 def _dry_run(asked: TradingAsked) -> int:

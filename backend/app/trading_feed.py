@@ -22,14 +22,15 @@ from app.simulated_market import (
 )
 from app.wiring import SimulatorSettings, simulator_at
 from engine.expiry_desk import Dividend
-from models.errors import ConfigError, DataError
+from models.errors import ConfigError, DataError, TokenExpired
+from schwab_integration.auth import token_store
 from schwab_integration.client import SchwabClient
 from schwab_integration.config import SchwabSettings
 from schwab_integration.live_events import Checked, LiveEvents, Sources
 from schwab_integration.market_data import SchwabMarketData
 from schwab_integration.stream_requests import Subscription
 from schwab_integration.streaming import SchwabStream
-from schwab_integration.token_store import TokenStore
+from schwab_integration.token_store import SIGN_IN, TokenStore
 from simulator.clock import market_clock
 from utils.clock import to_ns, wall_clock
 from utils.feed import conflation_key, plainly
@@ -141,6 +142,15 @@ def schwab_clock(settings: SchwabSettings, wall: Clock = wall_clock) -> tuple[Cl
 
 
 def _real(settings: SchwabSettings, wall: Clock) -> Feed:
+    """Return the market of a sign-in.
+
+    Raises:
+        TokenExpired: There is none, or it has ended: said before a closed market is.
+    """
+    token = token_store(settings).read()
+    if token.refresh_expires_at <= wall_clock():
+        ended = token.refresh_expires_at
+        raise TokenExpired(f"the Schwab sign-in has ended at {ended:%F %H:%M} UTC: run {SIGN_IN}")
     status: SimulatorStatus | None = None
     if settings.base_url != SchwabSettings.model_fields["base_url"].default:
         status = simulator_at(settings.base_url, settings.ca_file)

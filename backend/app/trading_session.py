@@ -42,7 +42,7 @@ from utils.market_calendar import NEW_YORK
 from utils.paths import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from decimal import Decimal
     from pathlib import Path
@@ -366,11 +366,14 @@ class LiveAsked:
         account_id: Its hash.
         mode: LIVE, or REHEARSAL at a simulator.
         accept_holdings: Take what the account holds beside ours as given, whatever explains it.
+        answers: What a person says of orders that no rule settles: client order id -> the broker's
+            id, or None: it is not there.
     """
 
     account_id: str
     mode: Mode
     accept_holdings: bool = False
+    answers: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @contextmanager
@@ -400,10 +403,15 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
             observer=setup.recorder,
         )
         with TradingEngine(feed.settings, setup.strategy, terms) as trading:
+            for name, order_id in asked.answers.items():
+                trading.resolve(name, order_id)
             found = trading.take_up(books.decisions(), accept_holdings=asked.accept_holdings)
             _refuse_differences(found)
             notes = _notes(found, books)
-            notes += [f"{name}: {question}" for name, question in trading.questions().items()]
+            notes += [
+                f"{question}; or end this run, and add --resolve {name}=ORDER_ID, or {name}=none"
+                for name, question in trading.questions().items()
+            ]
             books.record(setup.began(asked.mode, to_ns(now), found))
             needed = choose_symbols(feed, setup.strategy.needs())
             held = {

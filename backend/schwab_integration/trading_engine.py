@@ -210,6 +210,19 @@ class TradingEngine:
         """Return client order id -> what a person has to say about an order that is unknown."""
         return self._schwab.questions()
 
+    def resolve(self, client_order_id: str, order_id: str | None) -> None:
+        """Take a person's word for an order that no rule settles, before `take_up`.
+
+        Args:
+            client_order_id: Ours.
+            order_id: The broker's; None: it is not there.
+
+        Raises:
+            OrderRejected: It waits for no answer, or the named order has other legs.
+            TradingError: The named order cannot be looked at.
+        """
+        self._schwab.resolve(client_order_id, order_id)
+
     def take_up(self, past: Iterable[Decision], *, accept_holdings: bool = False) -> Reconciled:
         """Rebuild from the journal, and square it with Schwab; to be called once, before `run`.
 

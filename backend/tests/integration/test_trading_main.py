@@ -125,6 +125,10 @@ def test_a_backtest_over_the_recorded_goog_session(
         (("--limits", "/nowhere.yaml"), "/nowhere.yaml: No such file or directory"),
         (("--mode", "dream"), "invalid choice: 'dream'"),
         (("--mode", "live", "--record", "x"), "add --i-understand-live-orders"),
+        (
+            ("--source", "schwab", "--clock", "2026-11-20T15:00"),
+            "--clock, --speed and --seed are the simulator's",
+        ),
         (("--record", "x"), "--record is for sessions whose orders go to a broker"),
         (("--mode", "live", "--replay", "x"), "--mode paper or --mode backtest"),
         (("--replay", "/nowhere/x"), "/nowhere/x: No such file or directory"),
