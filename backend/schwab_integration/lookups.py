@@ -9,6 +9,7 @@ from schwab_integration import settlement
 from schwab_integration.fingerprints import Found, ids_within
 from schwab_integration.order_book import OrderBook, Ticket
 from schwab_integration.order_news import time_of
+from schwab_integration.parse_orders import orders_within
 from schwab_integration.settlement import Candidates, Judgement, UnderWay
 from schwab_integration.trader_replies import ReportedOrder
 
@@ -145,6 +146,8 @@ class Lookups:
         before = {order_id for order_id, seen in self._seen.items() if seen < sent}
         taken = before.union(self._book.owners)
         others = [one.shape for one in self._book.open_tickets() if one is not ticket]
+        if ticket.replaces is not None:  # it may stand within a group, where the old order stood
+            listed = [each for root in listed for each in orders_within(root)]
         return settlement.candidates(self._under_way(ticket), listed, taken, others)
 
     def _under_way(self, ticket: Ticket) -> UnderWay:

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     import polars as pl
 
 BACKEND = Path(__file__).resolve().parents[1]
-LIMITS = "max_loss: 1000\nno_openings_minutes: 5\n"
+LIMITS = "max_loss: 1000\nno_openings_minutes: 5\nflatten_minutes: 3\n"
 # In and out within the last half hour: sixty times as fast, that is half a minute.
 CONDOR = ("--param", "enter_until=15:50", "--param", "flatten_minutes=6")
 MARKET = ("--clock", "2026-11-20T14:00", "--speed", "60", "--requests-per-minute", "0")
-BEGIN = "2026-11-20T15:30"
+BEGIN = "2026-11-20T15:15"
 
 
 @dataclass(frozen=True)
