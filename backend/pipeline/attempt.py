@@ -19,7 +19,7 @@ from pipeline.partition import DONE, ENRICH, EXTRACT, FAILED, QUALITY, TRANSFORM
 from pipeline.plan import bars_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from models.tables import Frame
     from pipeline.partition import Partition
@@ -39,14 +39,12 @@ class Candidate:
         sent: What came.
         judged: Its rows, and what they lack.
         stages: What each stage came to.
-        figures: Rows of other tables that the session comes to.
     """
 
     name: str
     sent: Extracted
     judged: Judged
     stages: tuple[StageRow, ...]
-    figures: Mapping[str, Frame] = field(default_factory=dict)
 
     @property
     def lacking(self) -> tuple[bool, bool, int]:
@@ -170,14 +168,13 @@ def candidate(
         rich = stages.enrich(partition, sent, plain)
         watch.add(ENRICH, plain.height, rich.rows, time.monotonic() - began)
         began = time.monotonic()
-        judged = stages.judge(partition, sent, rich.rows)
-        figures = stages.figures(partition, sent, rich, judged.checked.accepted)
+        judged = stages.judge(partition, sent, rich)
     except pl.exceptions.PolarsError as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"what it sent cannot be read ({first})") from None
     took, rejected = time.monotonic() - began, judged.checked.rejected.height
     watch.add(QUALITY, rich.rows.height, judged.checked.accepted, took, rejected=rejected)
-    return Candidate(source.name, sent, judged, tuple(watch.rows), figures)
+    return Candidate(source.name, sent, judged, tuple(watch.rows))
 
 
 def with_natural_gaps(

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from models.options import OptionChain
-from models.tables import EXPIRATION_FIGURES, SESSION_FIGURES, STRIKE_FIGURES, frame_schema
+from models.tables import frame_schema
 from pipeline import plan, quality
+from pipeline.coverage import Part
 from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES, TRADES, dataset
 from pipeline.download import bars_of_slot
 from pipeline.plan import AFTER_CLOSE
@@ -74,12 +75,14 @@ class Judged:
         expected: Rows that the calendar expects; None where it expects no number.
         missing: Regular minutes that no accepted row is of, in order, UTC.
         lack: Why the partition is not whole; None where it is.
+        tables: Of minute quotes: table -> rows of the session's figures and findings.
     """
 
     checked: Checked
     expected: int | None = None
     missing: tuple[datetime, ...] = field(default=())
     lack: str | None = None
+    tables: dict[str, Frame] = field(default_factory=dict)
 
 
 def checks_of(findings: Sequence[quality.Finding]) -> str:
@@ -184,45 +187,38 @@ def enrich(partition: Partition, sent: Extracted, rows: Frame) -> Enrichment:
     return Enrichment(enrich_bars(rows, contracts, _spot(sent), sent.dividends))
 
 
-def figures(
-    partition: Partition, sent: Extracted, enriched: Enrichment, accepted: Frame
-) -> dict[str, Frame]:
-    """Return what a session of minute quotes comes to: table -> rows; nothing of other datasets.
-
-    Args:
-        partition: Which.
-        sent: What came, with bars of the underlying.
-        enriched: Its rows with figures.
-        accepted: Those of them that passed the rules.
-    """
-    if enriched.session is None or accepted.is_empty():
-        return {}
-    from pipeline.session_figures import Beside, session_figures  # noqa: PLC0415 - as above
-
-    minutes = _spot(sent).select(pl.col("ts") - pl.duration(minutes=1), close="underlying_price")
-    session = replace(enriched.session, quotes=accepted)
-    found = session_figures(
-        market_calendar.session(partition.session), session, Beside(minutes, sent.daily)
-    )
-    return {
-        EXPIRATION_FIGURES.name: found.expirations,
-        STRIKE_FIGURES.name: found.strikes,
-        SESSION_FIGURES.name: found.session,
-    }
-
-
-def judge(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
+def judge(partition: Partition, sent: Extracted, enriched: Enrichment) -> Judged:
     """Return rows judged by their dataset's rules, and what they lack."""
-    kind = dataset(partition.dataset).kind
+    if enriched.session is not None:
+        return _judged_session(partition, sent, enriched.session)
+    kind, rows = dataset(partition.dataset).kind, enriched.rows
     if kind in {BARS, DAILY}:
         return _judged_bars(partition, sent, rows)
     rules = _option_rules(partition, sent)
     checked = quality.check(dataset(partition.dataset).table, rows, rules, ticker=partition.ticker)
     if checked.accepted.is_empty():
         return Judged(checked, lack=_nothing(partition, sent, checked))
-    if kind != MINUTE_QUOTES:
-        return Judged(checked)
-    return _with_minutes(partition, checked)
+    return Judged(checked)
+
+
+def _judged_session(partition: Partition, sent: Extracted, enriched: Enriched) -> Judged:
+    """Return a session of minute quotes judged by every rule, with its figures."""
+    from pipeline.session_job import Surroundings, work_session  # noqa: PLC0415 - numba: 0.6 s
+
+    what, session = dataset(partition.dataset), market_calendar.session(partition.session)
+    first = enriched.quotes.select("source", "origin").row(0)
+    part = Part(what.table, partition.ticker, partition.dataset, partition.session, *first)
+    bars = _spot(sent).select(
+        pl.col("ts") - pl.duration(minutes=1),
+        close="underlying_price",
+        volume=pl.lit(None, pl.Int64),
+    )
+    around = Surroundings(bars if bars.height else None, sent.daily)
+    worked = work_session(part, session, enriched, around)
+    if worked.checked.accepted.is_empty():
+        lack = _nothing(partition, sent, worked.checked)
+        return Judged(worked.checked, lack=lack, tables=worked.tables)
+    return replace(_with_minutes(partition, worked.checked), tables=worked.tables)
 
 
 def _judged_bars(partition: Partition, sent: Extracted, rows: Frame) -> Judged:

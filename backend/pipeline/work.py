@@ -226,7 +226,7 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
     if what.kind == MINUTE_QUOTES:
         accepted = beside_snapshots(bench.store, checked.accepted, part.where)
         checked = type(checked)(accepted, checked.rejected, checked.findings)
-    for table, rows in best.figures.items():
+    for table, rows in best.judged.tables.items():
         bench.store.upsert(table, rows)
     _publish(bench, what, part, checked.accepted, best)
     mark = Mark(

@@ -32,6 +32,9 @@ def test_minute_quotes_go_through_every_stage(etl: Etl) -> None:
     assert quotes.height == done.outcome.rows == etl.coverage(partition)["rows"]
     assert quotes["implied_volatility"].is_not_null().mean() > 0.3
     assert etl.lake.read("checked_option_quotes_1m").height == quotes.height
+    findings = {row["rule"]: row for row in etl.store.read("quality_findings").to_dicts()}
+    assert findings["no_bid"]["count"] == (quotes["bid"].is_null() | (quotes["bid"] == 0)).sum()
+    assert findings["parity"]["count"] == findings["wrong_zone"]["count"] == 0
     for table in ("expiration_figures", "session_figures"):
         assert etl.store.read(table).height > 0, table
     content = etl.content()
