@@ -23,7 +23,6 @@ from models.tables import (
     frame_schema,
 )
 from pipeline import quality
-from pipeline.history import enrich_minutes
 from polygon_integration.config import PROVIDER
 from utils import market_calendar
 from utils.market_calendar import NEW_YORK
@@ -212,6 +211,8 @@ def finished(place: PolygonPlace, ticker: str, whole: Whole) -> Whole:
 
 
 def _quotes(place: PolygonPlace, ticker: str, whole: Whole, quotes: Frame, spot: Frame) -> Frame:
+    from pipeline.session_enrich import enrich_session  # noqa: PLC0415 - numba: 0.6 s
+
     session = whole.session
     terms = whole.contracts.select("occ_symbol", "expiration", "strike", "right")
     rows = (
@@ -232,7 +233,7 @@ def _quotes(place: PolygonPlace, ticker: str, whole: Whole, quotes: Frame, spot:
     rules = quality.chain_rules(OPTION_QUOTES, open_session=False)
     accepted = quality.check(OPTION_QUOTES, rows, rules, ticker=ticker).accepted
     chain = OptionChain(ticker, session.close, 0.0, None, None, rows, whole.contracts)
-    return _typed(enrich_minutes(chain, accepted, ()), "quotes")
+    return _typed(enrich_session(chain, accepted).quotes, "quotes")
 
 
 def _typed(rows: Frame, dataset: str) -> Frame:

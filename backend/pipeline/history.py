@@ -237,29 +237,6 @@ def _rows(desk: Desk, ticker: str, each: HistoricSession, quotes: Frame, spot: F
     )
 
 
-def enrich_minutes(chain: OptionChain, quotes: Frame, dividends: Sequence[CashDividend]) -> Frame:
-    """Return quotes of many minutes with the figures of `enrich`, minute by minute.
-
-    Args:
-        chain: Underlying and contracts; time and price are those of each minute.
-        quotes: Rows of `OPTION_QUOTES` with `underlying_price`, by ts.
-        dividends: Cash dividends to come, as known.
-    """
-    from pipeline.enrich import enrich  # noqa: PLC0415 - numba: 0.6 s that many runs need not pay
-
-    styled = chain.contracts.unique("root")
-    done = []
-    for rows in quotes.partition_by("ts", maintain_order=True):
-        price = rows["underlying_price"].item(0)
-        if price is None:  # nothing traded yet
-            done.append(rows)
-            continue
-        ts = rows["ts"].item(0)
-        minute = OptionChain(chain.underlying, ts, price, None, None, rows, styled)
-        done.append(enrich(minute, rows, dividends))
-    return pl.concat(done, how="diagonal") if done else quotes
-
-
 def beside_snapshots(store: Store, rows: Frame, where: dict[str, Scalar]) -> Frame:
     """Leave out the keys at which a whole snapshot is stored: it tells more."""
     columns = ["ts", "occ_symbol", "open_interest", "volume", "last", "source_implied_volatility"]
