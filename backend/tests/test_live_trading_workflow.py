@@ -23,6 +23,7 @@ from schwab_integration.config import SchwabSettings
 from schwab_integration.trader import SchwabTrader
 from simulator.pytest_plugin import MarketSimulator, running
 from utils.journal_chain import verify
+from utils.journal_key import read_key
 from utils.transaction_logger import TransactionLogger
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Trader:
     home: Path
     dsn: str
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, program: str = "trading_main.py") -> subprocess.Popen[str]:
         environment = {
             **self.simulator.environment(),
             "OPTIONS_HOME": str(self.home),
@@ -55,7 +56,7 @@ class Trader:
             "SCHWAB_TOKEN_FILE": str(self.settings.token_file),
         }
         return subprocess.Popen(
-            [sys.executable, "trading_main.py", *arguments],
+            [sys.executable, program, *arguments],
             cwd=BACKEND,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
@@ -74,8 +75,8 @@ class Trader:
             trust_env=False,
         ).raise_for_status()
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        child = self.start(*arguments)
+    def run(self, *arguments: str, program: str = "trading_main.py") -> tuple[int, str, str]:
+        child = self.start(*arguments, program=program)
         out, err = child.communicate(timeout=150)
         return child.returncode, out, err
 
@@ -86,7 +87,7 @@ class Trader:
 
     def decisions(self, journal: Path) -> list[Decision]:
         opened: TransactionLogger[Decision] = TransactionLogger(
-            journal, Decision, subject=journal.stem
+            journal, Decision, subject=journal.stem, key=read_key(self.home / "journal.key")
         )
         with opened as log:
             return [each for each in log.read() if not hasattr(each, "subject")]
@@ -110,6 +111,22 @@ def trader(databases: Any, tmp_path: Path) -> Iterator[Trader]:
         yield Trader(simulator, settings, tmp_path, dsn)
 
 
+def check_paper_drift(trader: Trader, recording: Path, filled: int) -> None:
+    """Hold the session's fills beside those of the paper model."""
+    file = trader.home / "drift.csv"
+    told = ("--json", "--out", str(file))
+    status, out, err = trader.run(str(recording), *told, program="scripts/paper_drift.py")
+    assert status == 0, err
+    sums = json.loads(out)
+    print(f"paper drift: {sums}")
+    assert sums["both"] + sums["live_only"] == filled, sums
+    assert sums["both"] >= 1, sums
+    assert abs(sums["worst_kinder"]) <= 0.5, sums
+    header, *rows = file.read_text().splitlines()
+    assert header.startswith("client_order_id,symbols,quantity,limit,live_filled,paper_filled")
+    assert len(rows) == sums["orders"] >= filled
+
+
 def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -> None:
     limits = str(trader.home / "limits.yaml")
     live = ("--mode", "live", "--account", "001", "--limits", limits, "--json", *CONDOR)
@@ -127,6 +144,7 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
     result = json.loads(out)
     assert result["mode"] == "live"
     assert result["filled"] >= 2, err
+    check_paper_drift(trader, recording, result["filled"])
 
     # What the simulator's books say, told by its own API.
     with SchwabTrader(trader.settings) as api:

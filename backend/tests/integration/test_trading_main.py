@@ -75,7 +75,7 @@ def test_a_paper_account_goes_on_where_it_was_killed(bench: Bench, limits: str) 
     assert done.status == 0, done.err
     assert "decisions of earlier runs taken up" in done.err
     assert done.object["open_positions"] == 0
-    assert done.object["filled"] == 2
+    assert done.object["filled"] in {2, 3}, "closed at once, or in two pieces by the 0DTE desk"
 
     done = bench.run(*arguments, *QUICK)
     assert done.status == 2
