@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 BACKEND = Path(__file__).resolve().parents[1]
 LIMITS = "max_loss: 1000\nno_openings_minutes: 5\nflatten_minutes: 3\n"
-# In and out within the last half hour: sixty times as fast, that is half a minute.
+# In and out within the last hour: sixty times as fast, that is less than a minute.
 CONDOR = ("--param", "enter_until=15:50", "--param", "flatten_minutes=6")
 MARKET = ("--clock", "2026-11-20T14:00", "--speed", "60", "--requests-per-minute", "0")
-BEGIN = "2026-11-20T15:15"
+BEGIN = "2026-11-20T15:05"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Trader:
         )
 
     def begin(self) -> None:
-        """Let the last half hour begin, however long the preparations took."""
+        """Let the last hour begin, however long the preparations took."""
         status = self.simulator.status
         httpx2.post(
             f"{status.schwab}/simulator/clock",
