@@ -5,7 +5,6 @@ import shlex
 import sys
 
 from app import cli, etl_arguments, request
-from utils import logs
 
 _EPILOG = f"""\
 Without arguments: two tickers (QQQ, SPY), the last ten sessions that are over, from Schwab and
@@ -69,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
 
     asked = etl_command.asked_of(arguments, shlex.join(["etl_pipeline.py", *sys.argv[1:]]))
     if arguments.log_json:
-        logs.configure(level="INFO", json=True)
+        cli.log_as_json()
     return etl_operation.operate(
         lambda see: etl_command.run_pipeline(asked, as_json=arguments.json, see=see),
         schedule=etl_schedule.Schedule.parse(arguments.schedule) if arguments.schedule else None,

@@ -146,8 +146,7 @@ def command(arguments: argparse.Namespace) -> int:
 
     from app import live_command, trading_command  # noqa: PLC0415 - `--help` and wrong usage answer at once
     from app.trading_feed import FeedAsked  # noqa: PLC0415 - the same
-    from app.trading_session import PaperAsked  # noqa: PLC0415 - the same
-    from engine.matching import BETWEEN, TOUCH  # noqa: PLC0415 - the same
+    from app.trading_session import PaperAsked, paper_rules  # noqa: PLC0415 - the same
     from models.errors import ConfigError  # noqa: PLC0415 - the same
     from models.order_terms import Mode  # noqa: PLC0415 - the same
 
@@ -167,8 +166,9 @@ def command(arguments: argparse.Namespace) -> int:
         paper=PaperAsked(
             arguments.account,
             arguments.cash,
-            (BETWEEN if arguments.package_fills == "between" else TOUCH)._replace(
-                latency_ns=arguments.latency_ms * 1_000_000,
+            paper_rules(
+                between=arguments.package_fills == "between",
+                latency_ms=arguments.latency_ms,
                 one_sided_limits=arguments.one_sided == "limits",
             ),
         ),

@@ -93,6 +93,13 @@ def _send_logs_to_stderr(*, verbose: bool) -> None:
     logs.configure(level="INFO" if verbose else "WARNING")
 
 
+def log_as_json() -> None:
+    """Send what is logged to standard error as JSON lines, INFO included."""
+    from utils import logs  # noqa: PLC0415 - `--help` answers before it
+
+    logs.configure(level="INFO", json=True)
+
+
 def _sentence(error: Exception) -> tuple[str, int]:
     if isinstance(error, TradingError):
         return str(error), exit_status(error)

@@ -29,7 +29,7 @@ from app.trading_notices import trading_notices
 from engine.core import Engine
 from engine.desk import Names
 from engine.expiry_desk import ExpiryDesk
-from engine.matching import TOUCH
+from engine.matching import BETWEEN, TOUCH
 from engine.parity import decision_digest
 from engine.reconciliation import Baseline, Told, reconcile
 from models.decisions import Began
@@ -245,6 +245,18 @@ class PaperAsked:
     account: str | None
     cash: Decimal
     rules: MatchRules = TOUCH
+
+
+def paper_rules(*, between: bool, latency_ms: int, one_sided_limits: bool) -> MatchRules:
+    """Return how a paper account's orders fill.
+
+    Args:
+        between: Whether packages fill between the middle and the natural price.
+        latency_ms: From the order's leaving to its standing in the market.
+        one_sided_limits: See `MatchRules.one_sided_limits`.
+    """
+    rules = BETWEEN if between else TOUCH
+    return rules._replace(latency_ns=latency_ms * 1_000_000, one_sided_limits=one_sided_limits)
 
 
 @contextmanager
