@@ -414,7 +414,9 @@ class Oracle:
             ]
             v = vol * math.sqrt(years)
             if v <= 0:
-                total["delta"] += count * spot * ((spot > strike) - (not call))
+                total["delta"] += (
+                    count * spot * ((spot > strike) + (spot == strike) / 2 - (not call))
+                )
                 continue
             d = math.log(spot / strike) / v + v / 2
             density = math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
