@@ -171,6 +171,7 @@ def command(arguments: argparse.Namespace) -> int:
                 latency_ms=arguments.latency_ms,
                 one_sided_limits=arguments.one_sided == "limits",
             ),
+            arguments.limits,
         ),
         live=trading_command.LiveWish(
             arguments.i_understand_live_orders, arguments.accept_holdings

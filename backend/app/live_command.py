@@ -59,7 +59,7 @@ def run_live(asked: TradingAsked, record: Path | None, resolved: Sequence[str] =
         feed = opened.enter_context(open_feed(asked.feed))
         store = opened.enter_context(open_store())
         account_id = choose_account(feed.settings, asked.paper.account)
-        live = LiveAsked(account_id, Mode.LIVE, asked.live.accept_holdings, answers)
+        live = LiveAsked(account_id, Mode.LIVE, asked.live.accept_holdings, answers, asked.limits)
         print(
             f"LIVE ORDERS for account {account_id[:8]}... by limits {limits.digest[:12]}",
             file=sys.stderr,
@@ -68,7 +68,6 @@ def run_live(asked: TradingAsked, record: Path | None, resolved: Sequence[str] =
             asked.setup(feed, store),
             asked=asked.strategy,
             recorder=recorder,
-            limits_file=asked.limits,
         )
         session = opened.enter_context(live_session(setup, live))
         _play(session, as_json=asked.json)

@@ -175,7 +175,6 @@ class Setup:
         gate: What orders must pass.
         feed: The market.
         store: The database.
-        limits_file: Of the gate's limits.
         asked: The strategy's name or path, as a person gave it.
         recorder: Writes the session to a file; None does not.
     """
@@ -185,7 +184,6 @@ class Setup:
     gate: RiskGate
     feed: Feed
     store: Store
-    limits_file: Path | None = None
     asked: str = ""
     recorder: Recorder | None = None
 
@@ -240,11 +238,13 @@ class PaperAsked:
         account: Its name; None: "paper" on a live market, one of its own on a simulated one.
         cash: USD in it, if it is new.
         rules: How its orders fill.
+        limits_file: Of the gate's limits: it is read again when it changes.
     """
 
     account: str | None
     cash: Decimal
     rules: MatchRules = TOUCH
+    limits_file: Path | None = None
 
 
 def paper_rules(*, between: bool, latency_ms: int, one_sided_limits: bool) -> MatchRules:
@@ -305,7 +305,7 @@ def paper_session(
 
         mirror = Mirror(books, setup.store)
         yield TradingSession(
-            engine, setup.gate, feed, symbols, play, books, mirror, notes, setup.limits_file
+            engine, setup.gate, feed, symbols, play, books, mirror, notes, asked.limits_file
         )
 
 
@@ -380,12 +380,14 @@ class LiveAsked:
         accept_holdings: Take what the account holds beside ours as given, whatever explains it.
         answers: What a person says of orders that no rule settles: client order id -> the broker's
             id, or None: it is not there.
+        limits_file: Of the gate's limits: it is read again when it changes.
     """
 
     account_id: str
     mode: Mode
     accept_holdings: bool = False
     answers: Mapping[str, str | None] = field(default_factory=dict)
+    limits_file: Path | None = None
 
 
 @contextmanager
@@ -447,5 +449,5 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
                 books,
                 mirror,
                 notes,
-                setup.limits_file,
+                asked.limits_file,
             )

@@ -47,7 +47,7 @@ class Run:
         self.bench, self.home = bench, home
         (home / "limits.yaml").write_text(LIMITS)
         self.hang_file = home / "hang"
-        self.read = 0
+        self.read = self.counted = 0
         self.known: list[dict[str, Any]] = []
         self.state: dict[str, str] = {}
         self.journal = home / "journals" / "many.jsonl"
@@ -88,11 +88,12 @@ class Run:
 
     def working(self) -> int:
         """Return how many orders work, by the journal."""
-        seen = len(self.known)
-        for record in self.records()[seen:]:
+        records = self.records()
+        for record in records[self.counted :]:
             if record["type"] == "heard":
                 update = record["update"]
                 self.state[update["client_order_id"]] = update["status"]
+        self.counted = len(records)
         return sum(each == "WORKING" for each in self.state.values())
 
     def done(self) -> dict[str, Any]:
@@ -166,6 +167,15 @@ def test_four_ways_to_stop_and_a_strategy_that_hangs(run: Run) -> None:
     took["command"] = run.stopped_within(lambda: run.command("--kill", "--account", "many"))
     assert run.command("--resume-trading", "--account", "many").status == 0
 
+    limits = run.home / "limits.yaml"
+    run.wait_for(lambda: run.working() == ORDERS)
+    limits.write_text(LIMITS + "max_loss: 3000\n")
+    run.wait_for(lambda: any(each["type"] == "limits" for each in run.records()))
+    limits.write_text(LIMITS + "max_loss: 2000\n")
+    run.wait_for(
+        lambda: [e["taken"] for e in run.records() if e["type"] == "limits"] == [False, True]
+    )
+
     print(", ".join(f"{way} {seconds:.2f} s" for way, seconds in took.items()))
     records = run.records()
     _nothing_leaves_while_stopped(records)
@@ -174,7 +184,6 @@ def test_four_ways_to_stop_and_a_strategy_that_hangs(run: Run) -> None:
     assert max(took.values()) <= BAR_S, took
 
     # The strategy hangs in a loop of its own: the command ends it, and cancels in its place.
-    run.wait_for(lambda: run.working() == ORDERS)
     run.hang_file.touch()
     time.sleep(1)
     done = run.command("--kill", "--account", "many")
