@@ -77,16 +77,16 @@ class WatchedBroker(PaperBroker):
     left = 0
 
     def submit(self, ticket: OrderTicket) -> list[OrderUpdate]:
-        self._look(ticket.client_order_id)  # type: ignore[union-attr]
+        self._read(ticket.client_order_id)  # type: ignore[union-attr]
         return super().submit(ticket)
 
     def cancel(self, order_id: str) -> list[OrderUpdate]:
         order = self.account.kept(order_id)
         assert order is not None
-        self._look(order.client_order_id, "cancel")
+        self._read(order.client_order_id, "cancel")
         return super().cancel(order_id)
 
-    def _look(self, name: str, kind: str = "intended") -> None:
+    def _read(self, name: str, kind: str = "intended") -> None:
         self.left += 1
         text = self.path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1].splitlines()
