@@ -16,8 +16,7 @@ from clients.lake import Lake
 from models.errors import DataError, NotFound
 from models.tables import frame_schema
 from pipeline.datasets import BARS, DAILY, OPTION_MINUTES, TRADES
-from pipeline.history import underlying_minutes
-from pipeline.sources import dividends_of
+from pipeline.sources import dividends_of, session_bars
 from pipeline.stages import Extracted
 from polygon_integration.config import PROVIDER
 from polygon_integration.flat_datasets import dataset as flat_dataset
@@ -105,17 +104,14 @@ class FlatSource:
         if what.kind == TRADES:
             return Extracted(PROVIDER, self.made_from, asked_at, _trades(what, rows))
         terms = rows.select(_TERMS).unique("occ_symbol", maintain_order=True)
-        spot = None
-        if self._market is not None:
-            session = market_calendar.session(day)
-            spot = underlying_minutes(self._market, ticker, session)
+        market = self._market
         return Extracted(
             PROVIDER,
             self.made_from,
             asked_at,
             _as_table(what, rows.with_columns(interval=pl.lit("1m"))),
             contracts=terms.with_columns(exercise_style=pl.lit(None, pl.String)),
-            spot=spot,
+            bars=session_bars(market, ticker, day) if market is not None else None,
             dividends=tuple(dividends_of(self._history, ticker, day) if self._history else ()),
         )
 

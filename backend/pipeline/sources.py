@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -10,9 +11,10 @@ import polars as pl
 from models.errors import DataError
 from models.tables import OPTION_BARS, OPTION_QUOTES, OPTION_TRADES, Table, frame_schema
 from pipeline import plan
-from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES
+from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES, TRADES
 from pipeline.dividends import dividends_after, expected_dividends
-from pipeline.history import plain_contracts, underlying_minutes
+from pipeline.history import plain_contracts
+from pipeline.plan import AFTER_CLOSE
 from pipeline.stages import Extracted, slot_of
 from utils import market_calendar
 
@@ -165,19 +167,24 @@ class MarketSource:
             rows = _joined(OPTION_BARS, history.minute_bars(symbols, day))
         else:
             rows = _joined(OPTION_TRADES, history.trades(symbols, day))
-        priced = what.kind in {MINUTE_QUOTES, OPTION_MINUTES}
-        return Extracted(
+        sent = Extracted(
             self.source,
             self.made_from,
             now,
             rows.with_columns(underlying=pl.lit(ticker)),
             contracts=contracts,
-            spot=underlying_minutes(self._market, ticker, market_calendar.session(day))
-            if priced
-            else None,
-            daily=self._daily(ticker, day) if what.kind == MINUTE_QUOTES else None,
-            dividends=tuple(dividends_of(history, ticker, day)) if priced else (),
         )
+        if what.kind == TRADES:
+            return sent
+        priced = replace(
+            sent,
+            bars=session_bars(self._market, ticker, day),
+            dividends=tuple(dividends_of(history, ticker, day)),
+        )
+        if what.kind == OPTION_MINUTES:
+            return priced
+        splits = history.splits(ticker, day - _DAILY_BARS, day)
+        return replace(priced, daily=self._daily(ticker, day), splits=splits)
 
     def _daily(self, ticker: str, day: date) -> Frame:
         """Return the daily bars that a volatility of the past needs."""
@@ -191,6 +198,12 @@ class MarketSource:
             source=pl.lit(self.source),
             origin=pl.lit(self._market.origin),
         )
+
+
+def session_bars(market: MarketData, ticker: str, day: date) -> Frame:
+    """Return the underlying's minute bars of a session, as long as its options trade."""
+    session = market_calendar.session(day)
+    return market.bars(ticker, session.open, session.close + AFTER_CLOSE, "1m")
 
 
 def dividends_of(history: HistoricOptions, ticker: str, day: date) -> list[CashDividend]:

@@ -23,7 +23,7 @@ from pipeline.plan import AFTER_CLOSE
 from utils import market_calendar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
     from models.tables import Frame
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.partition import Partition
     from pipeline.quality import Checked
     from pipeline.session_enrich import Enriched
+    from utils.market_calendar import Session
 
 LONE_GAPS: Final = 0.05
 """Share of the regular minutes that one source may lack before another is asked, or it is asked again.
@@ -49,8 +50,9 @@ class Extracted:
         asked_at: Market time.
         rows: Columns of the dataset's table, as they came; perhaps of other sessions too.
         contracts: Of options: rows of `OPTION_CONTRACTS`.
-        spot: Of options of the past: ts and underlying_price at the end of each minute.
+        bars: Of options of the past: minute bars of the underlying.
         daily: Of options of the past: daily bars of the weeks before and of the session.
+        splits: Of options of the past: rows of `SPLITS` of the same weeks.
         dividends: Of options: those to come.
         chain: Of a snapshot: what else came with it.
     """
@@ -60,8 +62,9 @@ class Extracted:
     asked_at: datetime
     rows: Frame
     contracts: Frame | None = None
-    spot: Frame | None = None
+    bars: Frame | None = None
     daily: Frame | None = None
+    splits: Frame | None = None
     dividends: tuple[CashDividend, ...] = ()
     chain: OptionChain | None = None
 
@@ -75,14 +78,16 @@ class Judged:
         expected: Rows that the calendar expects; None where it expects no number.
         missing: Regular minutes that no accepted row is of, in order, UTC.
         lack: Why the partition is not whole; None where it is.
-        tables: Of minute quotes: table -> rows of the session's figures and findings.
+        rules: By which it was judged, where their findings are not among the tables.
+        tables: Table -> rows that stand beside the partition's: figures and findings.
     """
 
     checked: Checked
     expected: int | None = None
     missing: tuple[datetime, ...] = field(default=())
     lack: str | None = None
-    tables: dict[str, Frame] = field(default_factory=dict)
+    rules: tuple[quality.Rule, ...] = ()
+    tables: Mapping[str, Frame] = field(default_factory=dict)
 
 
 def checks_of(findings: Sequence[quality.Finding]) -> str:
@@ -136,10 +141,13 @@ def _with_terms(sent: Extracted, rows: Frame) -> Frame:
 
 
 def _spot(sent: Extracted) -> Frame:
-    if sent.spot is not None:
-        return sent.spot
-    kinds = {"ts": pl.Datetime("us", "UTC"), "underlying_price": pl.Float64()}
-    return pl.DataFrame(schema=kinds)
+    """Return the underlying's price at the end of each minute: ts, underlying_price."""
+    if sent.bars is None:
+        kinds = {"ts": pl.Datetime("us", "UTC"), "underlying_price": pl.Float64()}
+        return pl.DataFrame(schema=kinds)
+    ended = (pl.col("ts") + pl.duration(minutes=1)).alias("ts")
+    prices = sent.bars.select(ended, underlying_price="close")
+    return prices.sort("ts").unique("ts", keep="first", maintain_order=True)
 
 
 _TRANSFORMS: Final[dict[str, Callable[[Partition, Extracted], Frame]]] = {
@@ -189,36 +197,38 @@ def enrich(partition: Partition, sent: Extracted, rows: Frame) -> Enrichment:
 
 def judge(partition: Partition, sent: Extracted, enriched: Enrichment) -> Judged:
     """Return rows judged by their dataset's rules, and what they lack."""
+    if dataset(partition.dataset).kind in {BARS, DAILY}:
+        return _judged_bars(partition, sent, enriched.rows)
     if enriched.session is not None:
         return _judged_session(partition, sent, enriched.session)
-    kind, rows = dataset(partition.dataset).kind, enriched.rows
-    if kind in {BARS, DAILY}:
-        return _judged_bars(partition, sent, rows)
-    rules = _option_rules(partition, sent)
-    checked = quality.check(dataset(partition.dataset).table, rows, rules, ticker=partition.ticker)
-    if checked.accepted.is_empty():
-        return Judged(checked, lack=_nothing(partition, sent, checked))
-    return Judged(checked)
+    rules = tuple(_option_rules(partition, sent))
+    table = dataset(partition.dataset).table
+    checked = quality.check(table, enriched.rows, rules, ticker=partition.ticker)
+    lack = _nothing(partition, sent, checked) if checked.accepted.is_empty() else None
+    return Judged(checked, lack=lack, rules=rules)
 
 
 def _judged_session(partition: Partition, sent: Extracted, enriched: Enriched) -> Judged:
-    """Return a session of minute quotes judged by every rule, with its figures."""
+    """Judge a session of minute quotes as a whole, with its figures."""
     from pipeline.session_job import Surroundings, work_session  # noqa: PLC0415 - numba: 0.6 s
 
-    what, session = dataset(partition.dataset), market_calendar.session(partition.session)
-    first = enriched.quotes.select("source", "origin").row(0)
-    part = Part(what.table, partition.ticker, partition.dataset, partition.session, *first)
-    bars = _spot(sent).select(
-        pl.col("ts") - pl.duration(minutes=1),
-        close="underlying_price",
-        volume=pl.lit(None, pl.Int64),
+    session = market_calendar.session(partition.session)
+    part = Part(
+        dataset(partition.dataset).table,
+        partition.ticker,
+        partition.dataset,
+        partition.session,
+        sent.source,
+        str(enriched.quotes["origin"].item(0)),
     )
-    around = Surroundings(bars if bars.height else None, sent.daily)
+    around = Surroundings(bars=sent.bars, daily=sent.daily, splits=sent.splits)
     worked = work_session(part, session, enriched, around)
+    judged = Judged(worked.checked, tables=worked.tables)
     if worked.checked.accepted.is_empty():
-        lack = _nothing(partition, sent, worked.checked)
-        return Judged(worked.checked, lack=lack, tables=worked.tables)
-    return replace(_with_minutes(partition, worked.checked), tables=worked.tables)
+        return replace(judged, lack=_nothing(partition, sent, worked.checked))
+    missing = _unquoted(session, worked.checked.accepted)
+    lack = _lack(missing, session.regular_minutes)
+    return replace(judged, missing=tuple(missing.to_list()), lack=lack)
 
 
 def _judged_bars(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
@@ -229,34 +239,28 @@ def _judged_bars(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
     )
     expected = slot.expected(slot.until(sent.asked_at))
     checked = quality.check(what.table, rows, rules, ticker=partition.ticker, expected=expected)
+    judged = Judged(checked, expected.len(), rules=tuple(rules))
     if checked.accepted.is_empty():
-        return Judged(checked, expected.len(), lack=_nothing(partition, sent, checked))
+        return replace(judged, lack=_nothing(partition, sent, checked))
     missing = expected.filter(~expected.is_in(checked.accepted["ts"].implode()))
-    return _judged_gaps(checked, expected.len(), missing)
+    lack = _lack(missing, expected.len())
+    return replace(judged, missing=tuple(missing.to_list()), lack=lack)
 
 
-def _with_minutes(partition: Partition, checked: Checked) -> Judged:
-    """Look for minutes in which not one contract was quoted."""
-    starts = market_calendar.minutes(market_calendar.session(partition.session))
+def _unquoted(session: Session, quotes: Frame) -> pl.Series:
+    """Return the ends of the regular minutes in which not one contract was quoted."""
+    starts = market_calendar.minutes(session)
     ends = pl.Series("ts", starts.astype("datetime64[us]")).dt.replace_time_zone("UTC")
     ends = (ends + timedelta(minutes=1)).alias("ts")
-    missing = ends.filter(~ends.is_in(checked.accepted["ts"].unique().implode()))
-    if missing.len():
-        reason = "no contract was quoted in a regular minute"
-        gap = quality.Finding("gap", "gap", missing.len(), reason)
-        checked = replace(checked, findings=(*checked.findings, gap))
-    return _judged_gaps(checked, None, missing, of=ends.len())
+    return ends.filter(~ends.is_in(quotes["ts"].unique().implode()))
 
 
-def _judged_gaps(
-    checked: Checked, expected: int | None, missing: pl.Series, of: int | None = None
-) -> Judged:
-    whole = of or expected or 0
-    lack = None
-    if missing.len() > LONE_GAPS * whole:
-        times = missing.dt.convert_time_zone(str(market_calendar.NEW_YORK)).dt.strftime("%H:%M")
-        lack = f"{missing.len()} of {whole} regular minutes are missing, the first at {times[0]}"
-    return Judged(checked, expected, tuple(missing.to_list()), lack)
+def _lack(missing: pl.Series, whole: int) -> str | None:
+    """Return what is wrong where more minutes are missing than may be."""
+    if missing.len() <= LONE_GAPS * whole:
+        return None
+    times = missing.dt.convert_time_zone(str(market_calendar.NEW_YORK)).dt.strftime("%H:%M")
+    return f"{missing.len()} of {whole} regular minutes are missing, the first at {times[0]}"
 
 
 def _nothing(partition: Partition, sent: Extracted, checked: Checked) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from models.errors import DataError, StoreError, TradingError
-from models.tables import frame_schema
+from models.tables import QUALITY_FINDINGS, frame_schema
 from pipeline import stages
 from pipeline.attempt import Attempt, Watch, candidate, with_natural_gaps
 from pipeline.coverage import Mark, Part
@@ -26,6 +26,7 @@ from pipeline.history import beside_snapshots
 from pipeline.load import Piece, is_snapshot, load, store_contracts, store_rate
 from pipeline.outcome import COMPLETE, NEVER, NOTHING, PARTIAL, Outcome, failed, retry_of, sentence
 from pipeline.partition import COVERED, LOAD, Partition
+from pipeline.session_job import finding_rows
 from utils import market_calendar
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.attempt import Candidate
     from pipeline.datasets import Dataset
     from pipeline.plan import Window
+    from pipeline.quality import Finding
     from pipeline.sources import PartSource
     from ports.store import Store
     from utils.clock import Clock
@@ -226,7 +228,7 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
     if what.kind == MINUTE_QUOTES:
         accepted = beside_snapshots(bench.store, checked.accepted, part.where)
         checked = type(checked)(accepted, checked.rejected, checked.findings)
-    for table, rows in best.judged.tables.items():
+    for table, rows in _beside(part, best, findings).items():
         bench.store.upsert(table, rows)
     _publish(bench, what, part, checked.accepted, best)
     mark = Mark(
@@ -256,6 +258,12 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
         reason=attempt.reason if lack else None,
         retry=attempt.retry,
     )
+
+
+def _beside(part: Part, best: Candidate, findings: Sequence[Finding]) -> dict[str, Frame]:
+    """Return the rows of other tables that stand beside a partition's."""
+    rows = finding_rows(part, best.judged.rules, findings)
+    return {QUALITY_FINDINGS.name: rows} | dict(best.judged.tables)
 
 
 def _status(part: Part, what: Dataset, best: Candidate) -> str:
