@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,8 +37,10 @@ def test_an_unmodified_client_trades_and_watches(
 ) -> None:
     program, *arguments = CLIENTS[client]
     command = [sys.executable, str(PROGRAMS / program), *arguments, str(tmp_path)]
+    with socket.create_server(("127.0.0.1", 0)) as probe:  # another program may hold the default
+        callback = f"https://127.0.0.1:{probe.getsockname()[1]}"
     done = subprocess.run(
-        [*SIMULATOR, *MARKET, "--", *command],
+        [*SIMULATOR, *MARKET, "--callback", callback, "--", *command],
         capture_output=True,
         text=True,
         timeout=240,
