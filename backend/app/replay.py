@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from app.recording import BalancesTold, read_beginning, recorded_events
-from app.strategy_catalog import find_strategy, make_strategy
+from app.strategy_catalog import find_strategy
 from engine.core import Engine
 from engine.desk import Names
 from engine.limits import RiskLimits
@@ -116,7 +116,7 @@ def _engine(
     made: list[Engine] = []
     balances = Balances.model_validate_json(bytes(beginning.balances))
     venue = RecordedVenue(beginning.account_id, balances, lambda: to_time(made[0].market.now_ns))
-    strategy = make_strategy(kind, parameters)
+    strategy = kind(parameters)
     names = Names(beginning.account_id, mode, strategy.name, beginning.run_id)
     made.append(Engine(strategy, venue, gate=gate, record=record, names=names))
     return made[0], venue

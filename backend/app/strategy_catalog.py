@@ -80,13 +80,6 @@ def read_parameters(
         raise ConfigError(f"{strategy.name}: {name}: {first['msg']}") from None
 
 
-def make_strategy(kind: type[Strategy], parameters: Parameters) -> Strategy:
-    """Return a strategy that has its parameters."""
-    make: Any = kind
-    made: Strategy = make(parameters)
-    return made
-
-
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -18,7 +18,7 @@ from app.backtest_events import MINUTE_S, MOST_CONTRACTS, stored_market
 from app.backtest_report import figures, write_report
 from app.limits_file import read_limits
 from app.live_orders import choose_account, sign_off, signed_limits
-from app.strategy_catalog import find_strategy, make_strategy, read_parameters
+from app.strategy_catalog import find_strategy, read_parameters
 from app.trading_feed import open_feed
 from app.trading_session import LiveAsked, PaperAsked, Setup, live_session, paper_session
 from app.trading_view import TradingView
@@ -110,7 +110,7 @@ class TradingAsked:
         """
         kind = find_strategy(self.strategy)
         given = read_parameters(kind, self.parameters, self.pairs, symbol=self.ticker)
-        return make_strategy(kind, given), given
+        return kind(given), given
 
     def check(self) -> None:
         """Refuse what is wrong before anything is started.

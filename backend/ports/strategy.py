@@ -191,12 +191,19 @@ class Strategy:
     Attributes:
         name: How it is asked for on the command line.
         parameters_type: Its `Parameters`.
+        desk: What it may see and ask; there from `start` on.
+
+    Args:
+        parameters: Its own, of `parameters_type`; None takes their defaults.
     """
 
     name: ClassVar[str]
     parameters_type: ClassVar[type[Parameters]] = Parameters
 
     desk: Desk
+
+    def __init__(self, parameters: Parameters | None = None) -> None:
+        self.parameters = self.parameters_type() if parameters is None else parameters
 
     def needs(self) -> Needs:
         """Return what it wants to see; asked once, before `start`."""

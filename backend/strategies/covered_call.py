@@ -68,6 +68,7 @@ class CoveredCall(Strategy):
 
     def __init__(self, parameters: CoveredCallParameters) -> None:
         """Take the parameters; nothing begins yet."""
+        super().__init__(parameters)
         self._set = parameters
 
     def needs(self) -> Needs:

@@ -45,6 +45,7 @@ class EmaCross(Strategy):
 
     def __init__(self, parameters: EmaCrossParameters) -> None:
         """Take the parameters; nothing begins yet."""
+        super().__init__(parameters)
         self._symbol = parameters.symbol
         self._quantity = parameters.quantity
         self._weights = 2 / (parameters.fast + 1), 2 / (parameters.slow + 1)

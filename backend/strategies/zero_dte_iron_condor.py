@@ -94,6 +94,7 @@ class ZeroDteIronCondor(Strategy):
 
     def __init__(self, parameters: ZeroDteIronCondorParameters) -> None:
         """Take the parameters; nothing begins yet."""
+        super().__init__(parameters)
         self._set = parameters
         self._legs: Legs = ()
         self._steps_gone = 0
