@@ -382,11 +382,11 @@ COVERAGE = Table(
         _opt("newest_at", Kind.TIMESTAMP, "newest row, UTC"),
         _opt("asked_at", Kind.TIMESTAMP, "market time of the newest answer in it, UTC"),
         _opt("scope", Kind.TEXT, "part that was asked for, as days to expiration 0-45"),
-        _opt("expected", Kind.BIGINT, "rows the calendar expects; null where it expects no number"),
-        _opt("checks", Kind.JSON, "rule -> times that it was broken, as the pipeline judged"),
         _col("checked_at", Kind.TIMESTAMP, "when it was last compared, wall time"),
         _SOURCE,
         _ORIGIN,
+        _opt("expected", Kind.BIGINT, "rows the calendar expects; null where it expects no number"),
+        _opt("checks", Kind.JSON, "rule -> times that it was broken, as the pipeline judged"),
     ),
 )
 
