@@ -17,7 +17,7 @@ from app.dry_run import Previews
 from app.live_orders import choose_account, signed_limits
 from app.recording import Recorder
 from app.replay import replay
-from app.trading_command import _play
+from app.trading_command import play
 from app.trading_feed import open_feed
 from app.trading_session import LiveAsked, live_session, paper_session
 from app.wiring import open_store
@@ -70,7 +70,7 @@ def run_live(asked: TradingAsked, record: Path | None, resolved: Sequence[str] =
             recorder=recorder,
         )
         session = opened.enter_context(live_session(setup, live))
-        _play(session, as_json=asked.json)
+        play(session, as_json=asked.json)
         if record:
             print(f"recorded to {record}: decisions {session.digest()}", file=sys.stderr)
     return cli.OK
@@ -109,7 +109,7 @@ def _dry_run(asked: TradingAsked) -> int:
             Previews(feed.settings, account_id, tell) as previews,
             paper_session(asked.setup(feed, store), paper, previews) as session,
         ):
-            _play(session, as_json=asked.json)
+            play(session, as_json=asked.json)
             previews.wait()
     return cli.OK
 

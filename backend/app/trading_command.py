@@ -17,17 +17,17 @@ from app.backtest import run_backtest
 from app.backtest_events import MINUTE_S, MOST_CONTRACTS, stored_market
 from app.backtest_report import figures, write_report
 from app.limits_file import read_limits
-from app.live_orders import choose_account, sign_off, signed_limits
+from app.live_orders import sign_off
 from app.strategy_catalog import find_strategy, read_parameters
 from app.trading_feed import open_feed
-from app.trading_session import LiveAsked, PaperAsked, Setup, live_session, paper_session
+from app.trading_session import PaperAsked, Setup, paper_session
 from app.trading_view import TradingView
 from app.trading_words import coloured, positions_table
 from app.wiring import open_store, store_place
 from engine.limits import RiskLimits
 from engine.risk import RiskGate
 from models.errors import ConfigError, DataError
-from models.order_terms import Mode, OrderStatus
+from models.order_terms import OrderStatus
 from utils.market_calendar import sessions
 from utils.paths import state_folder
 
@@ -151,32 +151,7 @@ def run_paper(asked: TradingAsked) -> int:
         open_store() as store,
         paper_session(asked.setup(feed, store), asked.paper) as session,
     ):
-        _play(session, as_json=asked.json)
-    return cli.OK
-
-
-def run_live(asked: TradingAsked) -> int:
-    """Trade one session with orders that leave; return the exit status.
-
-    Raises:
-        TradingError: What a person must know.
-    """
-    if not asked.live.understood:
-        raise ConfigError(
-            "--mode live sends real orders: add --i-understand-live-orders if that is meant, or "
-            "trade by --mode paper, which needs nothing"
-        )
-    limits = signed_limits(asked.limits)
-    asked.check()
-    with open_feed(asked.feed) as feed, open_store() as store:
-        account_id = choose_account(feed.settings, asked.paper.account)
-        live = LiveAsked(account_id, Mode.LIVE, asked.live.accept_holdings)
-        print(
-            f"LIVE ORDERS for account {account_id[:8]}... by limits {limits.digest[:12]}",
-            file=sys.stderr,
-        )
-        with live_session(asked.setup(feed, store), live) as session:
-            _play(session, as_json=asked.json)
+        play(session, as_json=asked.json)
     return cli.OK
 
 
@@ -196,7 +171,7 @@ def run_sign_off(path: Path) -> int:
     return cli.OK
 
 
-def _play(session: TradingSession, *, as_json: bool) -> None:
+def play(session: TradingSession, *, as_json: bool) -> None:
     """Run a session to its end, and show it."""
     console = Console(stderr=as_json)
     console.print(f"{session.feed.described}: {len(session.symbols)} instruments", soft_wrap=True)

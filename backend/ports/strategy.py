@@ -172,8 +172,20 @@ class Desk(Protocol):
         """Ask to cancel an order; it may still fill until an update says CANCELED."""
         ...
 
-    def replace(self, client_order_id: str, limit_price: Decimal) -> str:
-        """Ask for another limit price; the new order has its own client order id."""
+    def replace(
+        self,
+        client_order_id: str,
+        limit_price: Decimal | None = None,
+        *,
+        stop_price: Decimal | None = None,
+    ) -> str:
+        """Ask for other prices; the new order has its own client order id.
+
+        Args:
+            client_order_id: Of the order whose place it takes.
+            limit_price: None keeps it as it is.
+            stop_price: The same.
+        """
         ...
 
     def call_at(self, at: datetime, name: str) -> None:
