@@ -116,11 +116,17 @@ def _near_the_money(rows: Frame, bars: Frame, day: date) -> Frame:
 
 
 def _minutes(bars: Frame, quotes: Frame | None, spread: float) -> Iterator[Minute]:
-    """Yield minutes in order: at each one's end the bars, then the quotes that stood then."""
+    """Yield minutes in order: at each one's end the bars, then the quotes that stood then.
+
+    Quotes after the last bar are told with it.
+    """
     runs = _Runs(quotes)
     half = spread / 2
     names = ("symbol", "open", "high", "low", "close", "volume")
+    minute: Minute = []
     for (ts,), rows in bars.group_by("ts", maintain_order=True):
+        if minute:
+            yield minute
         start_ns = to_ns(ts)
         end_ns = start_ns + MINUTE_S * 1_000_000_000
         events: list[Bar | Quote | QuoteRun] = list(runs.before(end_ns))
@@ -133,9 +139,9 @@ def _minutes(bars: Frame, quotes: Frame | None, spread: float) -> Iterator[Minut
                 ),
                 Quote(symbol, end_ns, close - half, close + half, last=close),
             )  # fmt: skip
-        yield [*events, *runs.before(end_ns + 1)]
-    if rest := list(runs.before(NEVER)):
-        yield rest
+        minute = [*events, *runs.before(end_ns + 1)]
+    if last := [*minute, *runs.before(NEVER)]:
+        yield last
 
 
 class _Runs:
