@@ -84,10 +84,15 @@ def _start_and_stop(command: list[str], environment: dict[str, str]) -> None:
 def test_every_command_of_the_readme_works(user: dict[str, str], tmp_path: Path) -> None:
     script = tmp_path / "your_script.py"
     script.write_text("print('hello from your script')\n", encoding="utf-8")
+    named: dict[str, str] = {}  # what capitals stand for: what the paper session left
     for command in _commands():
         if command in RUN_BY_THE_GATE:
             continue
-        words = shlex.split(command.replace("your_script.py", str(script)))
+        words = [
+            named.get(word, word) if word.isupper() else word.replace("your_script.py", str(script))
+            for word in shlex.split(command)
+        ]
+        words = [str(tmp_path / word) if word == "trades.csv" else word for word in words]
         words[0] = {
             "python": sys.executable,
             "pytest": str(Path(sys.executable).parent / "pytest"),
@@ -102,6 +107,9 @@ def test_every_command_of_the_readme_works(user: dict[str, str], tmp_path: Path)
         )
         expected = 2 if command in WITHOUT_AN_APP else 0
         assert done.returncode == expected, f"{command}\n{done.stdout}\n{done.stderr}"
+        if "--mode paper" in command:
+            (journal,) = (tmp_path / "home" / "journals").glob("*.jsonl")
+            named = {"FILE": str(journal), "NAME": journal.stem}
 
 
 def test_the_readme_names_every_command_we_run_elsewhere() -> None:
