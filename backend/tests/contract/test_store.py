@@ -28,6 +28,9 @@ CHOICES = {
     "mode": ["backtest", "paper", "live"],
     "interval": ["1m", "1d"],
     "stage": ["extract", "load"],
+    "kept": ["all", "thinned", "none"],
+    "severity": ["info", "error"],
+    "verdict": ["flag", "gap"],
 }
 STATUSES = {
     "coverage": ["complete", "partial", "empty"],
