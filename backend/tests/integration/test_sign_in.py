@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from msgspec import structs
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.config import SchwabSettings
@@ -184,7 +184,8 @@ def test_a_person_in_chromium_is_led_back_to_the_listener(
         )
         page = browser.new_context(ignore_https_errors=True).new_page()
         page.goto(address)
-        page.keyboard.type("demo")  # the field has the focus: keyboard alone from here on
+        expect(page.locator("#user")).to_be_focused()  # the keyboard alone from here on
+        page.keyboard.type("demo")
         page.keyboard.press("Tab")
         page.keyboard.type("wrong")
         page.keyboard.press("Enter")
