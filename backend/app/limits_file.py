@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from engine.limits import RiskLimits
+from engine.limits import DayTrades, RiskLimits
 from models.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def read_limits(path: Path) -> LimitsFile:
             known = ", ".join(RiskLimits.model_fields)
             raise ConfigError(f"{path}: there is no limit {name}: there are {known}")
     try:
+        if read.get("day_trades") is False:  # YAML reads a plain `off` as false
+            read["day_trades"] = DayTrades.OFF
         limits = RiskLimits.model_validate({name: _exact(each) for name, each in read.items()})
     except ValidationError as error:
         first = error.errors()[0]

@@ -123,3 +123,12 @@ def test_limits_are_tightened_and_never_loosened_while_a_run_goes_on(tmp_path: P
 
     assert run.after("max_loss: 1000\nmax_shares: 5").taken
     assert run.world.gate.limits.max_shares == 5
+
+
+def test_a_plain_off_is_the_word_and_not_false(tmp_path: Path) -> None:
+    path = tmp_path / "limits.yaml"
+    path.write_text("day_trades: off\n")
+    assert read_limits(path).limits.day_trades == "off"
+    path.write_text("flatten: off\n")
+    with pytest.raises(ConfigError, match="flatten"):
+        read_limits(path)
