@@ -20,6 +20,7 @@ import pytest
 from clients.supabase_client import SupabaseClient, SupabaseSettings
 from models.tables import COVERAGE, MARKET_TABLES, QUARANTINE, TABLES
 from pipeline.coverage import content_hash
+from tests.in_process import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +70,11 @@ class Bench:
         child = self.start(*arguments, **environment)
         out, err = child.communicate(timeout=280)
         return Done(child.returncode, out, err)
+
+    def here(self, script: str, *arguments: str, **environment: str) -> Done:
+        """Run a command that ends early, in this process."""
+        own = {"SUPABASE_DB_URL": self.dsn} | self.environment | environment
+        return Done(*run_here(script, *arguments, **own))
 
     def main(self, *arguments: str, **environment: str) -> Done:
         return self.run("main.py", "--json", *arguments, **environment)

@@ -100,7 +100,7 @@ def test_stored_bars_and_a_users_bars(bench: Bench, tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence(bench: Bench, arguments: list[str], words: str) -> None:
-    done = make(bench, *arguments)
+    done = bench.here(SCRIPT, *arguments)
     assert done.status == 2, done.err
     assert words in done.err
     assert len(done.err.strip().splitlines()) == 1

@@ -53,7 +53,7 @@ def assert_one_sentence(done: Done, *words: str, status: int = 2) -> None:
     ],
 )
 def test_wrong_usage(bare: Bench, arguments: list[str], word: str) -> None:
-    assert_one_sentence(bare.main(*arguments), word)
+    assert_one_sentence(bare.here("main.py", "--json", *arguments), word)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_wrong_usage(bare: Bench, arguments: list[str], word: str) -> None:
     ],
 )
 def test_what_cannot_be_asked_for(bare: Bench, arguments: list[str], word: str) -> None:
-    assert_one_sentence(bare.main(*arguments), word)
+    assert_one_sentence(bare.here("main.py", "--json", *arguments), word)
 
 
 def test_an_unknown_ticker_is_named_and_nothing_stored_is_lost(friday: Bench) -> None:

@@ -18,19 +18,20 @@ import pytest
 from app.publish import check_target, publish, publish_rows
 from models.errors import ConfigError
 from models.tables import EQUITY_BARS
+from tests.in_process import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 BACKEND = Path(__file__).resolve().parents[2]
-SCRIPT = BACKEND / "scripts" / "standalone_qqq_download.py"
+SCRIPT = "scripts/standalone_qqq_download.py"
 Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
 
 def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     nowhere = {"SUPABASE_DB_URL": "postgresql://postgres@127.0.0.1:9/postgres"}
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments],
+        [sys.executable, str(BACKEND / SCRIPT), *arguments],
         cwd=folder,
         env=os.environ | nowhere | environment,
         stdin=subprocess.DEVNULL,
@@ -104,11 +105,11 @@ def test_polygon_is_the_source_where_its_key_is_set(
     ],
 )
 def test_bad_input_is_one_sentence_and_no_file(
-    run: Run, tmp_path: Path, arguments: list[str], status: int, word: str
+    tmp_path: Path, simulator: dict[str, Any], arguments: list[str], status: int, word: str
 ) -> None:
-    done = run(*arguments)
-    assert (done.returncode, done.stdout) == (status, "")
-    (sentence,) = done.stderr.strip().splitlines()
+    done = run_here(SCRIPT, *arguments, folder=tmp_path, SIMULATOR_URL=simulator["http"])
+    assert (done.status, done.out) == (status, "")
+    (sentence,) = done.err.strip().splitlines()
     assert word in sentence
     assert list(tmp_path.iterdir()) == []
 
@@ -156,7 +157,10 @@ def test_killed_at_any_moment_the_file_is_old_or_new(
 def test_help_is_quick() -> None:
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True
+        [sys.executable, str(BACKEND / SCRIPT), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "exit status" in done.stdout
     assert time.monotonic() - began < 2  # 0.1 s where nothing else runs

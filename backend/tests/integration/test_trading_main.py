@@ -145,7 +145,7 @@ def test_a_backtest_over_the_recorded_goog_session(
     ],
 )
 def test_bad_input_is_one_sentence(bare: Bench, arguments: tuple[str, ...], sentence: str) -> None:
-    done = bare.run("trading_main.py", *arguments)
+    done = bare.here("trading_main.py", *arguments)
     assert done.status == 2
     assert sentence in done.err
     assert "Traceback" not in done.err
@@ -165,6 +165,6 @@ def test_bad_limits_are_one_sentence(
 ) -> None:
     path = tmp_path / "limits.yaml"
     path.write_text(content)
-    done = bare.run("trading_main.py", "--limits", str(path))
+    done = bare.here("trading_main.py", "--limits", str(path))
     assert done.status == 2
     assert sentence in done.err

@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from models.tables import EQUITY_BARS, OPTION_BARS, OPTION_QUOTES, OPTION_TRADES
+from tests.in_process import run_here
 from tests.integration.conftest import started_simulator
 from utils.market_calendar import session
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Bench
 
 BACKEND = Path(__file__).resolve().parents[2]
-SCRIPT = BACKEND / "scripts" / "download_0dte_options.py"
+SCRIPT = "scripts/download_0dte_options.py"
 DATA = BACKEND / "simulator" / "data"
 FRIDAY, EVE = date(2026, 11, 20), date(2015, 12, 24)
 FILES = {"contracts", "underlying", "bars", "trades", "quotes"}
@@ -38,7 +39,7 @@ Run: TypeAlias = "Callable[..., subprocess.CompletedProcess[str]]"
 
 def started(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(SCRIPT), *arguments],
+        [sys.executable, str(BACKEND / SCRIPT), *arguments],
         cwd=folder,
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
@@ -282,13 +283,13 @@ def until(happens: Callable[[], object], what: str) -> None:
     ],
 )
 def test_bad_input_is_one_sentence(
-    run: Run, tmp_path: Path, morning: dict[str, Any], arguments: list[str], status: int, word: str
+    tmp_path: Path, morning: dict[str, Any], arguments: list[str], status: int, word: str
 ) -> None:
-    done = run(*arguments, SIMULATOR_URL=morning["http"])
-    assert (done.returncode, done.stdout) == (status, "")
-    (sentence,) = done.stderr.strip().splitlines()
+    done = run_here(SCRIPT, *arguments, folder=tmp_path, SIMULATOR_URL=morning["http"])
+    assert (done.status, done.out) == (status, "")
+    (sentence,) = done.err.strip().splitlines()
     assert word in sentence
-    assert list((tmp_path / "here").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_days_without_anything_are_no_error(run: Run, simulator: dict[str, Any]) -> None:
@@ -336,7 +337,10 @@ def test_a_folder_of_another_study_is_not_touched(
 def test_help_is_quick() -> None:
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--help"], capture_output=True, text=True, check=True
+        [sys.executable, str(BACKEND / SCRIPT), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "exit status" in done.stdout
     assert time.monotonic() - began < 2  # 0.1 s where nothing else runs

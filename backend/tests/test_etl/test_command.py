@@ -17,6 +17,7 @@ import pytest
 
 from clients.lake import Lake
 from models.tables import COVERAGE
+from tests.in_process import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,7 +168,8 @@ def test_ctrl_c_ends_with_130_and_gives_back_what_it_held(
 def test_bad_input_is_one_sentence(
     commands: Commands, arguments: tuple[str, ...], words: str
 ) -> None:
-    done = commands.run("etl_pipeline.py", *arguments)
+    own = commands.environment | {"SUPABASE_DB_URL": commands.dsn}
+    done = run_here("etl_pipeline.py", "--json", *arguments, **own)
     assert (done.status, done.out) == (2, "")
     assert words in done.err
     assert len(done.err.strip().splitlines()) == 1

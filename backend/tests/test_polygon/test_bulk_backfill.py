@@ -21,9 +21,11 @@ from app.flat_backfill import read_entry
 from clients.lake import Lake
 from clients.lake_writer import SHARED
 from polygon_integration.flat_datasets import dataset
+from tests.in_process import run_here
 
 BACKEND = Path(__file__).parents[2]
-KILLS = 50 if os.environ.get("PROVE") else 3
+SCRIPT = "scripts/bulk_backfill_options.py"
+KILLS = 50 if os.environ.get("PROVE") else 5
 WEEK = ("--start", "2026-11-16", "--end", "2026-11-19")
 
 
@@ -67,7 +69,7 @@ class Bench:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "scripts/bulk_backfill_options.py", "--quiet", *arguments],
+            [sys.executable, SCRIPT, "--quiet", *arguments],
             cwd=BACKEND,
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
@@ -246,7 +248,8 @@ def test_two_dask_workers_give_the_same_lake(
 def test_bad_input(
     simulator: dict[str, Any], tmp_path: Path, arguments: tuple[str, ...], status: int, words: str
 ) -> None:
-    got, out, err = Bench(tmp_path, simulator).run(*arguments)
+    bench = Bench(tmp_path, simulator)
+    got, out, err = run_here(SCRIPT, "--quiet", *arguments, **bench.environment)
     assert got == status, out + err
     assert words in out + err
     assert "Traceback" not in out + err
