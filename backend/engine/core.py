@@ -15,7 +15,6 @@ from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
-from pydantic import TypeAdapter
 
 from engine.desk import EngineDesk, Names, Wish
 from engine.market import Market
@@ -34,7 +33,7 @@ from models.decisions import (
 )
 from models.errors import OrderRejected, OrderUnknown, RiskDenied
 from models.events import Bar, Halt, OrderUpdate, Quote, QuoteRun, Restraint, Settlement, TradeTick
-from models.order_groups import OrderTicket, orders_of
+from models.order_groups import OrderTicket, orders_of, read_ticket, write_ticket
 from models.order_terms import OrderStatus, PositionEffect
 from ports.strategy import Strategy
 from utils.portfolio_tracker import PortfolioTracker
@@ -48,7 +47,6 @@ if TYPE_CHECKING:
     from models.trading import Order
     from ports.broker import Broker
 
-_tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
 _json = msgspec.json.Encoder(order="deterministic", enc_hook=str).encode
 
 
@@ -154,7 +152,7 @@ class Engine:
         """
         for decision in decisions:
             if isinstance(decision, Intended):
-                self.book.add(_tickets.validate_json(bytes(decision.ticket)), decision.replaces)
+                self.book.add(read_ticket(bytes(decision.ticket)), decision.replaces)
             elif isinstance(decision, Heard) and (news := self.book.apply(decision.update)):
                 for fill in news[1]:
                     self.portfolio.book(fill)
@@ -378,7 +376,7 @@ class Engine:
                 event=self.number,
                 at_ns=at_ns,
                 ticket_id=ticket_id,
-                ticket=msgspec.Raw(ticket.model_dump_json().encode()),
+                ticket=msgspec.Raw(write_ticket(ticket)),
                 replaces=wish.target,
             )
         )

@@ -14,14 +14,12 @@ from itertools import count
 from statistics import fmean, median
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import TypeAdapter
-
 from engine.account import PaperAccount
 from engine.matching import exact
 from models.decisions import CancelAsked, Heard, Intended
 from models.errors import OrderRejected
 from models.events import Quote
-from models.order_groups import OneCancelsOther, OrderTicket, Trigger, orders_of
+from models.order_groups import OneCancelsOther, OrderTicket, Trigger, orders_of, read_ticket
 from models.order_terms import AccountKind, Mode, PositionEffect, Side
 from models.trading import AccountTerms, Order
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from models.decisions import Decision
     from models.events import Event, Fill, OrderUpdate
 
-_tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
 _ZERO = Decimal(0)
 _PLENTY = Decimal(10**9)
 _SIZE = {Side.BUY: 1, Side.SELL: -1}
@@ -131,7 +128,7 @@ class _Again:
 
     def __init__(self, asked: Intended, quotes: dict[str, Quote], rules: MatchRules) -> None:
         ids = count(1)
-        ticket = _tickets.validate_json(bytes(asked.ticket))
+        ticket = read_ticket(bytes(asked.ticket))
         self.asked = asked
         self.orders = {each.client_order_id: each for each in orders_of(ticket)}
         self.symbols = {leg.symbol for each in self.orders.values() for leg in each.legs}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from models.base import Model
 from models.trading import Order
@@ -32,6 +32,7 @@ OrderTicket: TypeAlias = Order | OneCancelsOther | Trigger
 `OneCancelsOther`."""
 
 Trigger.model_rebuild()
+_tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
 
 
 def orders_of(ticket: OrderTicket) -> tuple[Order, ...]:
@@ -43,3 +44,17 @@ def orders_of(ticket: OrderTicket) -> tuple[Order, ...]:
     if isinstance(ticket, Trigger):
         return (ticket.first, *orders_of(ticket.then))
     return (ticket,)
+
+
+def write_ticket(ticket: OrderTicket) -> bytes:
+    """Return a ticket as the JSON that journals hold."""
+    return ticket.model_dump_json().encode()
+
+
+def read_ticket(written: bytes) -> OrderTicket:
+    """Return the ticket that a journal holds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return _tickets.validate_json(written)

@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from pydantic import TypeAdapter
-
 from models.events import OrderUpdate
 from models.journal import (
     Acknowledged,
@@ -25,7 +23,7 @@ from models.journal import (
     Unknown,
     Updated,
 )
-from models.order_groups import OrderTicket, orders_of
+from models.order_groups import OrderTicket, orders_of, read_ticket
 from models.order_terms import OrderStatus
 from models.trading import Order
 from schwab_integration.fingerprints import Shape, ids_within, shape_of
@@ -35,8 +33,6 @@ from utils.order_state import OrderState, apply
 
 EXECUTIONS_WITHIN: Final = timedelta(days=3)
 """So long after the last news of a filled order its executions are asked for."""
-
-_TICKET: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
 
 
 class TicketState(StrEnum):
@@ -156,7 +152,7 @@ class OrderBook:
         return state.order.order_id if state else None
 
     def _intend(self, record: Intent) -> None:
-        ticket = _TICKET.validate_json(bytes(record.ticket))
+        ticket = read_ticket(bytes(record.ticket))
         entry = Ticket(
             record.ticket_id, ticket, shape_of(to_wire(ticket)), record.at_ns, record.replaces
         )

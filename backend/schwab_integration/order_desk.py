@@ -14,7 +14,7 @@ import msgspec
 from models.errors import OrderRejected, OrderUnknown, RiskDenied, TradingError
 from models.events import OrderUpdate
 from models.journal import Acknowledged, Intent, Refused
-from models.order_groups import OrderTicket, orders_of
+from models.order_groups import OrderTicket, orders_of, write_ticket
 from schwab_integration.fingerprints import Shape, match, shape_of
 from schwab_integration.order_book import Ticket, TicketState
 from schwab_integration.order_news import number
@@ -106,7 +106,7 @@ class OrderDesk:
                     intent = Intent(
                         at_ns=self._records.now_ns(),
                         ticket_id=ticket_id,
-                        ticket=msgspec.Raw(ticket.model_dump_json().encode()),
+                        ticket=msgspec.Raw(write_ticket(ticket)),
                         replaces=replaces,
                     )
                     return self._written(intent)
