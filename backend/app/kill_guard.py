@@ -42,7 +42,11 @@ def address_file(account_id: str) -> Path:
 
 @contextmanager
 def guarded(account_id: str) -> Iterator[None]:
-    """Have a guard beside the body; SIGUSR1 to this process throws the switch."""
+    """Have a guard beside the body; SIGUSR1 to this process throws the switch.
+
+    To be entered by who holds the account's journal: an account has one guard, whose address stands
+    in one file.
+    """
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
     before = signal.signal(signal.SIGUSR1, _by_the_guard)
@@ -139,7 +143,7 @@ def watch(account_id: str, pipe: int) -> None:
     """
     switch = KillSwitch(account_id)
     server = _Server(account_id)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_LOOK_S,), daemon=True).start()
     file = address_file(account_id)
     address = {"url": f"http://127.0.0.1:{server.server_address[1]}", "token": server.token}
     file.touch(mode=0o600)

@@ -280,7 +280,7 @@ def paper_session(
     run_id = _run_id(Mode.PAPER, now)
     account_id = asked.account or ("paper" if feed.origin == "live" else f"paper-{run_id}")
     refuse_stopped(account_id)
-    with guarded(account_id), open_books(account_id, Mode.PAPER) as books:
+    with open_books(account_id, Mode.PAPER) as books, guarded(account_id):
         check_journal(books, setup.store)
         venue = open_paper_account(account_id, Mode.PAPER, asked.cash, asked.rules)
         _check_time(venue.state.now_ns, now, account_id)
@@ -401,7 +401,7 @@ def live_session(setup: Setup, asked: LiveAsked) -> Iterator[TradingSession]:
     """
     feed, now = setup.feed, setup.feed.clock()
     refuse_stopped(asked.account_id)
-    with guarded(asked.account_id), open_books(asked.account_id, asked.mode) as books:
+    with open_books(asked.account_id, asked.mode) as books, guarded(asked.account_id):
         check_journal(books, setup.store)
         terms = TradingTerms(
             account_id=asked.account_id,

@@ -64,10 +64,12 @@ class Lookups:
         self._watches[ticket_id] = _Watch(self._monotonic())
 
     def lost(self, ticket_id: str) -> None:
-        """Its answer is given up now."""
+        """Its answer is given up now; of an ended program's ticket a list may tell at once."""
+        known = ticket_id in self._watches
         watch = self._watches.setdefault(ticket_id, _Watch(float("-inf")))
-        watch.lost = self._monotonic()
-        watch.next_look = watch.lost + settlement.next_look_s(0.0)
+        watch.lost = watch.next_look = self._monotonic()
+        if known:
+            watch.next_look += settlement.next_look_s(0.0)
 
     def absent(self, ticket_id: str) -> None:
         """The rule says that it never arrived; its order may come late nevertheless."""

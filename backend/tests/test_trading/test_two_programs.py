@@ -57,12 +57,15 @@ def test_the_second_program_refuses(databases: Any, tmp_path: Path) -> None:
 
         try:
             assert until_said(err, "filled: bought") is not None, err.read_text()
+            (guard,) = (tmp_path / "kill").glob("*.guard")
+            address = guard.read_text()
             by_lock = [refused(bench, "trades this account") for _ in range(TIMES)]
             # Another machine, as far as files and databases go, whose limits are signed off too.
             elsewhere = replace(bench, home=tmp_path / "elsewhere", dsn=other_dsn)
             elsewhere.home.mkdir()
             arguments[arguments.index(limits)] = elsewhere.signed_limits(LIMITS)
             by_broker = refused(elsewhere, "was entered within the last 2 minutes")
+            assert guard.read_text() == address, "the first one's kill switch is where it was"
         finally:
             os.kill(running, signal.SIGKILL)
             first.wait()
