@@ -20,7 +20,8 @@ from utils.paths import backend_folder
 
 HEADER = """# Proof
 
-The tests whose counts are large, run at full size by `make prove`: each with when it ran last (UTC).
+The tests whose counts are large, run at full size by `make prove`: each with when it ran last (UTC),
+and with the last line that it printed.
 
 Python {python}, {cpus} cores, {system}.
 
@@ -37,13 +38,18 @@ def scaled_tests(tests: Path) -> list[Path]:
 
 
 def rows(report: Path, ran: str) -> dict[str, str]:
-    """Return test -> its table row, of a JUnit report that this command's own run wrote."""
+    """Return test -> its table row, of a JUnit report that this command's own run wrote.
+
+    A row ends with the last line that the test printed: its seed and its figures.
+    """
     cases = ET.parse(report).getroot().iter("testcase")  # noqa: S314 - written by pytest just now
     found = {}
     for case in cases:
         failed = case.find("failure") is not None or case.find("error") is not None
         name = f"{case.get('classname', '').removeprefix('tests.')} {case.get('name')}"
         verdict = "**failed**" if failed else "passed"
+        if said := (case.findtext("system-out") or "").strip():
+            verdict += ": " + said.splitlines()[-1].replace("|", "/").strip()
         found[name] = f"| {name} | {ran} | {float(case.get('time', 0)):.1f} | {verdict} |\n"
     return found
 
@@ -83,7 +89,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile"]
-        command += [f"--junitxml={report}", "--timeout=3600", *(str(path) for path in files)]
+        command += [f"--junitxml={report}", "-o", "junit_logging=system-out", "--timeout=3600"]
+        command += [str(path) for path in files]
         environment = {**os.environ, "PROVE": "1"}
         done = subprocess.run(command, cwd=backend, env=environment, check=False)  # noqa: S603
         new = rows(report, ran)
