@@ -16,16 +16,15 @@ import polars as pl
 
 from app.backtest_journal import BacktestJournal
 from app.backtest_statistics import drawdown, statistics_of
+from app.order_words import instrument, price
 from app.publish import publish, publish_rows
 from app.quality_charts import Chart, Tick
-from app.trading_words import instrument
 from models.order_terms import Side
 from utils.clock import to_time
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from decimal import Decimal
 
     from numpy.typing import NDArray
 
@@ -268,18 +267,13 @@ def _trip_row(trip: RoundTrip) -> dict[str, object]:
         "held": _duration(closed - opened),
         "fills": [
             f"{'+' if fill.side is Side.BUY else '-'}{fill.quantity.normalize():f} "
-            f"{instrument(fill.symbol)} at {_price(fill.price)}"
+            f"{instrument(fill.symbol)} at {price(fill.price)}"
             for fill in trip.fills
         ],
         "fees": f"{sum(fill.fees for fill in trip.fills):.2f}",
         "gained": f"{trip.gained:+,.2f}",
         "tone": _tone(float(trip.gained)),
     }
-
-
-def _price(price: Decimal) -> str:
-    """Return a price in cents, or as fine as it is."""
-    return f"{price:.2f}" if price == round(price, 2) else f"{price.normalize():f}"
 
 
 def _duration(span: timedelta) -> str:

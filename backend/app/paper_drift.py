@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 from rich.table import Table
 
+from app.order_words import instrument
 from app.publish import check_target, publish_rows
 from app.recording import BalancesTold, read_beginning, recorded_events
 from app.tax_export import find_journal
-from app.trading_words import instrument
 from engine.drift import DriftRow, DriftSums, drift, sums
 from models.decisions import CancelAsked, Decision, Heard, Intended
 from models.errors import ConfigError

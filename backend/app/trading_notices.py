@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from app.trading_words import instrument, money
+from app.order_words import instrument, price
+from app.trading_words import money
 from models.decisions import Alarmed, Denied, Ended, Halted, Heard, LimitsRead, Restrained
 from models.errors import ConfigError
 from models.events import Heartbeat
@@ -150,7 +151,7 @@ class TradingNotices:
             side = "bought" if fill.side is Side.BUY else "sold"
             self.tell(
                 "fill",
-                f"{side} {fill.quantity.normalize():f} {instrument(fill.symbol)} at {fill.price}, fees "
+                f"{side} {fill.quantity.normalize():f} {instrument(fill.symbol)} at {price(fill.price)}, fees "
                 f"{money(fill.fees)}",
             )
         if update.status in {OrderStatus.REJECTED, OrderStatus.UNKNOWN}:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from app.order_words import instrument, order_words, price, ticket_words
 from models.decisions import (
     Alarmed,
     Began,
     CancelAsked,
     Denied,
+    Ended,
     Halted,
     Heard,
     Intended,
@@ -20,9 +22,8 @@ from models.decisions import (
     Restrained,
     Signalled,
 )
-from models.options import OptionContract
+from models.order_groups import read_ticket
 from models.order_terms import OrderStatus, Side
-from models.symbols import OCC_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,41 +46,39 @@ def coloured(value: Decimal) -> Text:
     return Text(f"{value:+,.2f}", _GOOD if value > 0 else _BAD if value < 0 else "")
 
 
-def instrument(symbol: str) -> str:
-    """Return an instrument for people: `QQQ 20 Nov 600 P`."""
-    if len(symbol) != OCC_LENGTH:
-        return symbol
-    contract = OptionContract.from_occ(symbol)
-    strike = f"{contract.strike.normalize():f}"
-    return f"{contract.root} {contract.expiration:%d %b} {strike} {contract.right}"
-
-
-def order_words(order: Order) -> str:
-    """Return an order for people: `2 x sell QQQ 20 Nov 600 P, buy ... at -1.25`."""
-    legs = ", ".join(
-        f"{'buy' if leg.side is Side.BUY else 'sell'} "
-        f"{'' if leg.quantity == 1 else f'{leg.quantity.normalize():f} '}{instrument(leg.symbol)}"
-        for leg in order.legs
-    )
-    price = "at the market" if order.limit_price is None else f"at {order.limit_price}"
-    return f"{order.quantity.normalize():f} x {legs} {price}"
-
-
 def decision_words(decision: Decision) -> Text | None:
     """Return a decision for people, or None where it is not worth a line."""
-    if isinstance(decision, Signalled):
-        why = json.loads(bytes(decision.why))
-        told = ", ".join(f"{name} {_short(value)}" for name, value in why.items())
-        return Text(f"{decision.action} {instrument(decision.symbol)}  {told}", _DIM)
-    if isinstance(decision, Denied):
-        return Text(f"denied by {decision.rule}: {decision.message}", _BAD)
-    if isinstance(decision, CancelAsked):
-        return Text(f"cancel {_number(decision.client_order_id)} for {decision.by}", _DIM)
-    if isinstance(decision, Alarmed | Halted | LimitsRead | Restrained):
-        return _warned(decision)
-    if isinstance(decision, Intended | Began):
-        return None
-    return _heard(decision) if isinstance(decision, Heard) else _ended(decision.settlement)
+    match decision:
+        case Began():
+            words = None
+        case Signalled():
+            words = _signalled(decision)
+        case Intended():
+            words = _intended(decision)
+        case Heard():
+            words = _heard(decision)
+        case Denied():
+            words = Text(f"denied by {decision.rule}: {decision.message}", _BAD)
+        case CancelAsked():
+            words = Text(f"cancel {_number(decision.client_order_id)} for {decision.by}", _DIM)
+        case Ended():
+            words = _ended(decision.settlement)
+        case _:
+            words = _warned(decision)
+    return words
+
+
+def _signalled(decision: Signalled) -> Text | None:
+    """Return what a strategy saw; where it gives no reason, the order tells all."""
+    why = json.loads(bytes(decision.why))
+    told = ", ".join(f"{name.replace('_', ' ')} {_short(value)}" for name, value in why.items())
+    return Text(f"wants to {decision.action.lower()}: {told}", _DIM) if told else None
+
+
+def _intended(decision: Intended) -> Text:
+    ticket = read_ticket(bytes(decision.ticket))
+    place = "" if decision.replaces is None else f"in place of {_number(decision.replaces)}: "
+    return Text(f"{_number(decision.ticket_id)} {place}{ticket_words(ticket)}")
 
 
 def _warned(decision: Alarmed | Halted | LimitsRead | Restrained) -> Text:
@@ -110,12 +109,14 @@ def _heard(decision: Heard) -> Text | None:
     if update.fills:
         parts = [
             f"{'bought' if fill.side is Side.BUY else 'sold'} {fill.quantity.normalize():f} "
-            f"{instrument(fill.symbol)} at {fill.price}"
+            f"{instrument(fill.symbol)} at {price(fill.price)}"
             for fill in update.fills
         ]
         return Text(f"{name} filled: {'; '.join(parts)}", _GOOD)
     if update.status in {OrderStatus.REJECTED, OrderStatus.UNKNOWN, OrderStatus.EXPIRED}:
         return Text(f"{name} {update.status.lower()}: {update.reason or 'no reason given'}", _BAD)
+    if update.status in {OrderStatus.SUBMITTED, OrderStatus.REPLACED}:
+        return None  # the order itself was told when it left, and what took its place, too
     return Text(f"{name} {update.status.lower()}", _DIM)
 
 
@@ -135,13 +136,13 @@ def positions_table(positions: Iterable[Position]) -> Table:
     for name in ("held", "paid", "mark", "open P&L", "realised"):
         table.add_column(name, justify="right", no_wrap=True)
     for each in positions:
-        gain = each.unrealized_pnl
+        held, gain = each.signed_quantity, each.unrealized_pnl
         table.add_row(
             instrument(each.symbol),
-            f"{each.signed_quantity.normalize():+f}",
-            money(each.average_price),
-            money(each.mark),
-            Text("-") if gain is None else coloured(gain),
+            f"{held.normalize():+f}" if held else "-",
+            money(each.average_price if held else None),
+            money(each.mark if held else None),
+            coloured(gain) if held and gain is not None else Text("-"),
             coloured(each.realized_pnl),
         )
     return table

@@ -169,7 +169,7 @@ class ZeroDteIronCondor(Strategy):
     def _open(self, price: PackagePrice) -> None:
         limit = self._conceded(price)
         if limit < 0:
-            why = {"mid": str(price.mid), "natural": str(price.natural)}
+            why = {"credit_at_mid": str(-price.mid), "natural": str(-price.natural)}
             self.desk.open(self._legs, self._set.quantity, limit_price=limit, why=why)
 
     def _chase(self, order: Order) -> None:
@@ -231,7 +231,8 @@ class ZeroDteIronCondor(Strategy):
             self.desk.replace(order.client_order_id, limit)
 
     def _close(self, legs: Legs, limit: Decimal, reason: str, price: PackagePrice) -> None:
-        why = {"reason": reason, "mid": str(price.mid), "credit": str(self._credit)}
+        credit = str(self._credit.normalize())
+        why = {"reason": reason, "cost_at_mid": str(price.mid), "credit_received": credit}
         self.desk.close(legs, self._units(legs), limit_price=_upward(limit), why=why)
 
     def _undone(self) -> Legs:
