@@ -43,20 +43,20 @@ def parser() -> argparse.ArgumentParser:
         "--package-fills",
         choices=("natural", "between"),
         default="natural",
-        help="on paper: packages pay "
+        help="on paper and in backtests: packages pay "
         "the natural price (default), or one between it and the middle by legs and width",
     )
     add(
         "--one-sided",
         choices=("limits", "never"),
         default="limits",
-        help="on paper: limit orders trade with the one side that a quote has, or never (limits)",
+        help="the same: limit orders trade with the one side that a quote has, or never (limits)",
     )
     add(
         "--latency-ms",
         type=_latency,
         default=250,
-        help="on paper: from an order to the venue (250)",
+        help="the same: from an order to the venue (250)",
     )
     add("--source", choices=("auto", "schwab", "simulator"), default="auto", help="of the market")
     add("--clock", type=request.moment, help="where a simulator begins, as 2026-11-20T15:00")
@@ -177,13 +177,15 @@ def command(arguments: argparse.Namespace) -> int:
             arguments.i_understand_live_orders, arguments.accept_holdings
         ),
         feed=FeedAsked(arguments.source, arguments.clock, arguments.speed, arguments.seed),
-        backtest=trading_command.BacktestAsked(
-            arguments.start, arguments.end, arguments.spread, arguments.out
-        ),
         json=arguments.json,
     )
     if mode is Mode.BACKTEST:
-        return trading_command.run_backtest_command(asked)
+        from app import backtest_command  # noqa: PLC0415 - its page's tools are for it alone
+
+        days = backtest_command.BacktestAsked(
+            arguments.start, arguments.end, arguments.spread, arguments.out
+        )
+        return backtest_command.run_backtest_command(asked, days)
     if mode is Mode.LIVE:
         return live_command.run_live(asked, arguments.record, arguments.resolve)
     return trading_command.run_paper(asked)

@@ -14,11 +14,15 @@ import jinja2
 import numpy as np
 import polars as pl
 
+from app.backtest import GREEKS_EVERY
 from app.backtest_journal import BacktestJournal
 from app.backtest_statistics import drawdown, statistics_of
 from app.order_words import instrument, price
 from app.publish import publish, publish_rows
 from app.quality_charts import Chart, Tick
+from app.trading_words import ended_words, money
+from engine.attribution import Attributed
+from engine.risk import RiskGate
 from models.order_terms import Side
 from utils.clock import to_time
 from utils.market_calendar import NEW_YORK
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from app.backtest import BacktestResult, RoundTrip, Sample
     from app.backtest_statistics import Statistics
+    from engine.matching import MatchRules
     from models.tables import Frame
 
     Floats = NDArray[np.float64]
@@ -63,8 +68,12 @@ class Report:
         market: Which data.
         figures: At the top.
         charts: Pictures.
+        gains: Where the result came from: of each underlying, USD by part (`GAINS`).
         trips: Rows of the table.
+        held: What is still held at the end: (instrument, units, paid, mark, open gain).
         denials: (rule, how often, an example).
+        parameters: Of the strategy: (name, value).
+        limits: Of the risk gate: (name, value, whether it is another than the default).
         assumptions: What was taken for granted, a sentence each.
         left_out: Round trips that the table does not show.
         journal: Length and hash of the run's journal: equal runs have equal ones.
@@ -75,8 +84,12 @@ class Report:
     market: str
     figures: list[Figure]
     charts: list[Chart]
+    gains: list[tuple[str, list[Decimal]]]
     trips: list[dict[str, object]]
+    held: list[tuple[str, str, str, str, Decimal | None]]
     denials: list[tuple[str, int, str]]
+    parameters: list[tuple[str, str]]
+    limits: list[tuple[str, str, bool]]
     assumptions: list[str]
     left_out: int
     journal: str
@@ -104,22 +117,89 @@ def build_report(
         market=f"{result.market.source}, {result.market.origin}",
         figures=figures(result),
         charts=_charts(result),
+        gains=_gains(result),
         trips=[_trip_row(each) for each in result.trips[:_MOST_TRIPS]],
+        held=_held(result),
         denials=[(rule, count, examples[rule]) for rule, count in rules.most_common()],
-        assumptions=[*_ALWAYS, *assumptions],
+        parameters=[
+            (name, _said(value)) for name, value in result.terms.parameters.model_dump().items()
+        ],
+        limits=_limits(result),
+        assumptions=[*_ALWAYS, *_fill_words(result.terms.rules), *assumptions],
         left_out=max(0, len(result.trips) - _MOST_TRIPS),
         journal=f"{journal.count:,} decisions, SHA-256 {journal.digest}",
     )
 
 
+GAINS = ("delta", "gamma", "theta", "vega", "trading", "residual", "fees")
+"""Parts of a result, in the order in which they are shown."""
+
 _ALWAYS = (
     "The strategy sees each minute when it has ended, and nothing of what comes after.",
-    "An order fills at the quotes that stand when it is placed, or at later ones.",
-    "A market order crosses the spread, a limit order waits until the natural price meets it.",
-    "A package of several legs fills at once or not at all.",
+    "A market order crosses the spread; a package of several legs fills at once or not at all.",
     "Nobody else takes the size that is quoted, and our orders do not move the market.",
     "Fees are Schwab's, as they stood on each day.",
 )
+
+
+def _fill_words(rules: MatchRules) -> list[str]:
+    """Return how orders fill, a sentence each."""
+    package = "pays the natural price"
+    if rules.package_widths is not None:
+        package = "trades between the middle and the natural price, by its legs and their width"
+    one_sided = "trade with that side" if rules.one_sided_limits else "do not trade"
+    late_ms = rules.latency_ns // 1_000_000
+    return [
+        f"An order reaches the venue {late_ms} ms of market time after it is asked for.",
+        "It fills at the quotes that stand then, or at later ones.",
+        f"A package {package}; where a quote has one side only, limit orders {one_sided}.",
+    ]
+
+
+def _limits(result: BacktestResult) -> list[tuple[str, str, bool]]:
+    gate = result.engine.gate
+    if not isinstance(gate, RiskGate):
+        return []
+    usual = type(gate.limits)()
+    return [
+        (name, _said(value), value != getattr(usual, name))
+        for name, value in gate.limits.model_dump().items()
+    ]
+
+
+def _held(result: BacktestResult) -> list[tuple[str, str, str, str, Decimal | None]]:
+    engine, names = result.engine, result.engine.names
+    held = engine.market.positions(engine.portfolio, names.account_id, names.mode).values()
+    return [
+        (
+            instrument(each.symbol),
+            f"{each.signed_quantity.normalize():+f}",
+            money(each.average_price),
+            money(each.mark),
+            each.unrealized_pnl,
+        )
+        for each in held
+    ]
+
+
+def _said(value: object) -> str:
+    """Return a setting as a person writes it."""
+    if isinstance(value, tuple | list | set | frozenset):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "-" if value is None else str(value)
+
+
+def _gains(result: BacktestResult) -> list[tuple[str, list[Decimal]]]:
+    """Return where the result came from by underlying, each part and the total in USD."""
+    sums: dict[str, Attributed] = {}
+    for (_, underlying), gained in result.attribution.days.items():
+        sums.setdefault(underlying, Attributed()).add(gained)
+    return [
+        (name, [*(getattr(gained, part) for part in GAINS), gained.total])
+        for name, gained in sorted(sums.items())
+    ]
 
 
 def figures(result: BacktestResult) -> list[Figure]:
@@ -127,6 +207,7 @@ def figures(result: BacktestResult) -> list[Figure]:
     told = statistics_of(result)
     return [
         Figure("result", f"{told.result:+,.2f} USD", _tone(told.result)),
+        Figure("capital", f"{result.terms.cash:,.0f} USD"),
         Figure("of the capital", f"{100 * told.of_capital:+.3f} %", _tone(told.result)),
         Figure(f"{result.ticker} itself", _words(told.underlying_return, "+.2f", 100, " %")),
         Figure("deepest drawdown", f"{told.deepest_drawdown:,.2f} USD"),
@@ -269,7 +350,8 @@ def _trip_row(trip: RoundTrip) -> dict[str, object]:
             f"{'+' if fill.side is Side.BUY else '-'}{fill.quantity.normalize():f} "
             f"{instrument(fill.symbol)} at {price(fill.price)}"
             for fill in trip.fills
-        ],
+        ]
+        + [ended_words(each) for each in trip.ended],
         "fees": f"{sum(fill.fees for fill in trip.fills):.2f}",
         "gained": f"{trip.gained:+,.2f}",
         "tone": _tone(float(trip.gained)),
@@ -285,6 +367,7 @@ def _duration(span: timedelta) -> str:
 
 def render(report: Report) -> str:
     """Return the page."""
+    parts = [*GAINS, "total"]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -292,7 +375,9 @@ def render(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("backtest.html").render(report=report)
+    return environment.get_template("backtest.html").render(
+        report=report, parts=parts, every=GREEKS_EVERY
+    )
 
 
 def equity_rows(result: BacktestResult) -> Frame:
@@ -336,6 +421,18 @@ def trade_rows(result: BacktestResult) -> Frame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def gain_rows(result: BacktestResult) -> Frame:
+    """Return where gains came from, USD: session, underlying, delta, gamma, ..., total."""
+    rows = [
+        {"session": day, "underlying": underlying}
+        | {part: getattr(gained, part) for part in GAINS}
+        | {"total": gained.total}
+        for (day, underlying), gained in result.attribution.days.items()
+    ]
+    money = dict.fromkeys((*GAINS, "total"), pl.Decimal(18, 6))
+    return pl.DataFrame(rows, schema={"session": pl.Date, "underlying": pl.String, **money})
+
+
 def write_report(folder: Path, result: BacktestResult, assumptions: Sequence[str]) -> Path:
     """Write page, figures, journal and Parquet files into a folder, made if need be; return the page.
 
@@ -348,6 +445,7 @@ def write_report(folder: Path, result: BacktestResult, assumptions: Sequence[str
             journal.record(decision)
     publish_rows(folder / "equity.parquet", equity_rows(result))
     publish_rows(folder / "trades.parquet", trade_rows(result))
+    publish_rows(folder / "gains.parquet", gain_rows(result))
     report = build_report(result, assumptions, journal)
     publish(folder / "report.json", _json(report, result, journal))
     page = folder / "report.html"
@@ -364,8 +462,14 @@ def _json(report: Report, result: BacktestResult, journal: BacktestJournal) -> b
         "sessions": [str(each.day) for each in result.market.sessions],
         "source": result.market.source,
         "origin": result.market.origin,
-        "cash": str(result.cash),
+        "cash": str(result.terms.cash),
+        "parameters": dict(report.parameters),
+        "limits": {name: value for name, value, _ in report.limits},
         "statistics": asdict(statistics_of(result)),
+        "gains": {
+            name: {part: str(usd) for part, usd in zip((*GAINS, "total"), parts, strict=True)}
+            for name, parts in report.gains
+        },
         "denied": {rule: count for rule, count, _ in report.denials},
         "assumptions": report.assumptions,
         "journal": {"decisions": journal.count, "sha256": journal.digest},

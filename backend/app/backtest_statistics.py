@@ -79,7 +79,7 @@ def statistics_of(result: BacktestResult) -> Statistics:
     sharpe, sortino, volatility = _ratios(daily_returns(result))
     return Statistics(
         result=gained,
-        of_capital=gained / float(result.cash),
+        of_capital=gained / float(result.terms.cash),
         underlying_return=spots[-1] / spots[0] - 1 if spots else None,
         deepest_drawdown=float(drawdown(worth).min(initial=0.0)),
         longest_drawdown_minutes=_longest(drawdown(worth) < 0),
@@ -120,7 +120,7 @@ def daily_returns(result: BacktestResult) -> Floats:
     times = np.array([sample.time_ns for sample in result.samples])
     worth = np.array([sample.worth for sample in result.samples])
     at = np.searchsorted(times, ends, side="right") - 1
-    capital = float(result.cash) + np.concatenate([[0.0], worth[at[at >= 0]]])
+    capital = float(result.terms.cash) + np.concatenate([[0.0], worth[at[at >= 0]]])
     returns: Floats = capital[1:] / capital[:-1] - 1.0
     return returns
 

@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
-from rich.text import Text
 
 from app import cli
-from app.backtest import run_backtest
-from app.backtest_events import MINUTE_S, MOST_CONTRACTS, stored_market
-from app.backtest_report import figures, write_report
 from app.limits_file import read_limits
 from app.live_orders import sign_off
 from app.strategy_catalog import find_strategy, read_parameters
@@ -26,39 +21,15 @@ from app.trading_words import coloured, positions_table
 from app.wiring import open_store, store_place
 from engine.limits import RiskLimits
 from engine.risk import RiskGate
-from models.errors import ConfigError, DataError
 from models.order_terms import OrderStatus
-from utils.market_calendar import sessions
-from utils.paths import state_folder
 
 if TYPE_CHECKING:
-    from datetime import date
     from pathlib import Path
 
-    from app.backtest import BacktestResult
-    from app.backtest_events import StoredMarket
     from app.trading_feed import Feed, FeedAsked
     from app.trading_session import TradingSession
     from ports.store import Store
     from ports.strategy import Parameters, Strategy
-    from utils.market_calendar import Session
-
-
-@dataclass(frozen=True, slots=True)
-class BacktestAsked:
-    """Which stored data a backtest runs on.
-
-    Attributes:
-        start: First day.
-        end: Last day.
-        spread: USD between bid and offer of an underlying, of which bars alone are stored.
-        out: Folder of the report; None for one in the state folder.
-    """
-
-    start: date | None
-    end: date | None
-    spread: float
-    out: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +58,6 @@ class TradingAsked:
         paper: Which paper account; the name is that of the live one in live mode.
         live: Whether orders really leave.
         feed: Which market.
-        backtest: Which stored data.
         json: One JSON object at the end instead of tables.
     """
 
@@ -99,7 +69,6 @@ class TradingAsked:
     paper: PaperAsked
     live: LiveWish
     feed: FeedAsked
-    backtest: BacktestAsked
     json: bool
 
     def strategy_made(self) -> tuple[Strategy, Parameters]:
@@ -182,80 +151,6 @@ def play(session: TradingSession, *, as_json: bool) -> None:
             view.tick()
     session.finish()
     _show(session, console, as_json=as_json)
-
-
-def run_backtest_command(asked: TradingAsked) -> int:
-    """Run a strategy over stored sessions, and write its report; return the exit status.
-
-    Raises:
-        TradingError: What a person must know.
-    """
-    strategy, _ = asked.strategy_made()
-    gate = asked.gate(MINUTE_S)
-    sessions = _sessions(asked.backtest)
-    console = Console(stderr=asked.json)
-    with open_store() as store:
-        market = stored_market(store, strategy.needs(), sessions, asked.backtest.spread)
-        console.print(
-            f"{len(market.sessions)} of {len(sessions)} sessions are stored ({market.source}, "
-            f"{market.origin})"
-        )
-        running = run_backtest(strategy, market, gate, asked.paper.cash)
-        progress = track(
-            running, "backtest", total=len(market.sessions), console=console, transient=True
-        )
-        result = [result for _, result in progress][-1]
-    folder = asked.backtest.out or _report_folder(result)
-    page = write_report(folder, result, _assumptions(market))
-    _show_backtest(result, page, console, as_json=asked.json)
-    return cli.OK if len(market.sessions) == len(sessions) else cli.PARTIAL
-
-
-def _sessions(asked: BacktestAsked) -> list[Session]:
-    if asked.start is None:
-        raise ConfigError("a backtest needs its days: add --start 2015-12-24 and perhaps --end")
-    end = asked.end or asked.start
-    if end < asked.start:
-        raise ConfigError(f"--start {asked.start} is after --end {end}")
-    try:
-        found = sessions(asked.start, end)
-    except DataError as error:
-        raise ConfigError(str(error)) from None
-    if not found:
-        raise ConfigError(
-            f"the exchange was closed from {asked.start} to {end}: no session to test"
-        )
-    return found
-
-
-def _report_folder(result: BacktestResult) -> Path:
-    names, days = result.engine.names, result.market.sessions
-    name = f"{names.strategy}-{result.ticker}-{days[0].day}-{days[-1].day}"
-    return state_folder("backtests", name)
-
-
-def _assumptions(market: StoredMarket) -> list[str]:
-    return [
-        f"Of the underlying bars are stored: its quotes lie {market.spread:g} USD wide around closes.",
-        "Quotes are those of minutes: limits on their age count minutes as seconds.",
-        f"The {MOST_CONTRACTS} contracts nearest to the money at the opening are replayed.",
-    ]
-
-
-def _show_backtest(result: BacktestResult, page: Path, console: Console, *, as_json: bool) -> None:
-    found = figures(result)
-    if as_json:
-        json.dump({each.name: each.value for each in found} | {"report": str(page)}, sys.stdout)
-        print()
-        return
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for each in found:
-        table.add_row(each.name, Text(each.value, _TONES[each.tone]))
-    console.print(table)
-    console.print(f"report: {page}", soft_wrap=True, style="dim")
-
-
-_TONES = {"good": "green", "bad": "red", "": ""}
 
 
 def _show(session: TradingSession, console: Console, *, as_json: bool) -> None:

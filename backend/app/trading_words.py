@@ -94,13 +94,18 @@ def _warned(decision: Alarmed | Halted | LimitsRead | Restrained) -> Text:
     return Text(what if decision.reason else f"trading goes on, by {decision.by}", "bold red")
 
 
-def _ended(ended: Settlement) -> Text:
+def ended_words(ended: Settlement) -> str:
+    """Return what became of an option for people: `-1 QQQ 20 Nov 600 P assigned: +100 shares`."""
     what = f"{ended.quantity.normalize():+f} {instrument(ended.symbol)} {ended.outcome}"
     if ended.shares:
         what += f": {ended.shares.normalize():+f} shares"
     elif ended.cash:
         what += f": {money(ended.cash * ended.quantity)} USD"
-    return Text(what, _GOOD if ended.outcome == "worthless" else "yellow")
+    return what
+
+
+def _ended(ended: Settlement) -> Text:
+    return Text(ended_words(ended), _GOOD if ended.outcome == "worthless" else "yellow")
 
 
 def _heard(decision: Heard) -> Text | None:

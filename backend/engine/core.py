@@ -165,12 +165,13 @@ class Engine:
             self._note(update)
 
     def worth(self) -> Decimal:
-        """Return USD that the run has gained: realised, and open at the newest marks."""
+        """Return USD that the run has gained: realised, and open at the newest marks, all fees paid."""
         held = self.portfolio.holdings.items()
         marks = {
             name: mark for name, each in held if each.quantity and (mark := self.market.mark(name))
         }
-        return self.portfolio.realized_pnl + self.portfolio.unrealized_pnl(marks)
+        fees = sum((lot.fees for _, each in held for lot in each.lots), Decimal(0))
+        return self.portfolio.realized_pnl + self.portfolio.unrealized_pnl(marks) - fees
 
     def start(self, now_ns: int) -> None:
         """Begin at a time of the market."""

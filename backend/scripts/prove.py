@@ -48,8 +48,9 @@ def rows(report: Path, ran: str) -> dict[str, str]:
         failed = case.find("failure") is not None or case.find("error") is not None
         name = f"{case.get('classname', '').removeprefix('tests.')} {case.get('name')}"
         verdict = "**failed**" if failed else "passed"
-        if said := (case.findtext("system-out") or "").strip():
-            verdict += ": " + said.splitlines()[-1].replace("|", "/").strip()
+        lines = [one for one in (case.findtext("system-out") or "").splitlines() if one.strip()]
+        if len(lines) > 1:  # the first one is pytest's own
+            verdict += ": " + lines[-1].replace("|", "/").strip()
         found[name] = f"| {name} | {ran} | {float(case.get('time', 0)):.1f} | {verdict} |\n"
     return found
 

@@ -185,10 +185,19 @@ class ZeroDteIronCondor(Strategy):
             self.desk.replace(order.client_order_id, limit)
 
     def _conceded(self, price: PackagePrice) -> Decimal:
-        """Return the limit of a step on the way from the middle to the natural price."""
+        """Return the limit of a step on the way from the middle to the natural price; 0: too much.
+
+        In a wide market a condor that is got at the natural price may stand at its stop at once.
+        """
         way = Decimal(min(self._steps_gone, self._set.steps)) / self._set.steps
         exact = price.mid + (price.natural - price.mid) * way
-        return exact.quantize(_CENT, ROUND_FLOOR)
+        limit = exact.quantize(_CENT, ROUND_FLOOR)
+        worth_it = -limit >= self._set.least_credit and price.mid > self._stop_at(limit)
+        return limit if worth_it else Decimal(0)
+
+    def _stop_at(self, limit: Decimal) -> Decimal:
+        """Return the middle, a credit negative, at which a condor opened at this limit is given up."""
+        return limit * Decimal(1 + self._set.stop_loss)
 
     def _choose(self, chain: ChainView) -> Legs | None:
         """Return the legs nearest to the delta and the width, or None where there are none."""

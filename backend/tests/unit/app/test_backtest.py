@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from stored_day import DAYS, MINUTES, market_of, stored_day
 
-from app.backtest import BacktestResult, run_backtest
+from app.backtest import BacktestResult, BacktestTerms, run_backtest
 from app.backtest_report import write_report
 from app.backtest_statistics import daily_returns, drawdown, statistics_of
 from engine.limits import RiskLimits
@@ -36,13 +36,16 @@ if TYPE_CHECKING:
     from models.tables import Frame
 
 LIMITS = RiskLimits(no_openings_minutes=5, max_spread_usd=Decimal(1), max_underlying_age_s=60)
+TERMS = BacktestTerms(Decimal(100_000))
 CUT = sessions(*DAYS)[1].open + timedelta(minutes=35)
 
 
-def run(strategy: Strategy, frames: dict[str, Frame]) -> BacktestResult:
+def run(
+    strategy: Strategy, frames: dict[str, Frame], terms: BacktestTerms = TERMS
+) -> BacktestResult:
     market = market_of(frames)
     gate = RiskGate(LIMITS, speed=60)
-    return [found for _, found in run_backtest(strategy, market, gate, Decimal(100_000))][-1]
+    return [found for _, found in run_backtest(strategy, market, gate, terms)][-1]
 
 
 def planted(frames: dict[str, Frame]) -> dict[str, Frame]:
@@ -199,3 +202,58 @@ def test_the_files_beside_the_page_have_all(tmp_path: Path) -> None:
     assert len(equity) == 2 * MINUTES
     flows = trades["signed_quantity"] * trades["price"] + trades["fees"]
     assert float(-flows.sum()) == pytest.approx(sum(float(each.gained) for each in result.trips))
+
+
+class Holder(Strategy):
+    """Buys a call that expires today, once, and holds it to its end."""
+
+    name = "holder"
+
+    def needs(self) -> Needs:
+        return Needs(("QQQ",), {"QQQ": 0})
+
+    def start(self) -> None:
+        self.desk.call_every(300, "look")
+
+    def on_timer(self, name: str) -> None:  # noqa: ARG002 - there is one timer
+        calls = [each for each in self.desk.chain("QQQ").occ_symbol if each[12] == "C"]
+        if calls and not self.desk.positions() and self.desk.now.day == DAYS[0].day:
+            self.desk.open([Leg(symbol=calls[-1], side=Side.BUY)], 1)
+
+
+def test_what_is_held_to_its_end_ends_a_round_trip() -> None:
+    result = run(Holder(), stored_day())
+    (trip,) = result.trips
+    (ended,) = trip.ended
+    assert (ended.outcome, len(trip.fills)) == ("worthless", 1)
+    assert trip.closed_ns == ended.time_ns
+    fill = trip.fills[0]
+    assert trip.gained == -100 * fill.price - fill.fees == result.engine.worth()
+    assert result.open_since_ns is None
+
+
+@pytest.mark.parametrize("number", range(2))
+def test_the_parts_of_the_gain_sum_to_it_and_settings_are_told(tmp_path: Path, number: int) -> None:
+    terms = TERMS._replace(parameters=strategies()[number].parameters)
+    result = run(strategies()[number], stored_day(), terms)
+    write_report(tmp_path, result, [])
+    told: dict[str, Any] = json.loads((tmp_path / "report.json").read_text())
+    total = sum(float(each["total"]) for each in told["gains"].values())
+    assert total == pytest.approx(told["statistics"]["result"], abs=0.01)
+    by_session = pl.read_parquet(tmp_path / "gains.parquet")
+    assert float(by_session["total"].sum()) == pytest.approx(total, abs=0.01)
+    assert set(told["parameters"]) == set(type(terms.parameters).model_fields)
+    assert told["limits"]["no_openings_minutes"] == "5.0"
+    page = (tmp_path / "report.html").read_text()
+    assert "Parameters of the strategy" in page
+    assert '<div class="changed"><dt>max_spread_usd</dt><dd>1</dd></div>' in page
+
+
+def test_latency_is_that_of_the_terms() -> None:
+    slow = TERMS._replace(rules=TERMS.rules._replace(latency_ns=90 * 10**9))
+    at = [
+        next(fill.time_ns for trip in run(strategies()[0], stored_day(), each).trips
+             for fill in trip.fills)
+        for each in (TERMS, slow)
+    ]  # fmt: skip
+    assert at[1] - at[0] == slow.rules.latency_ns - TERMS.rules.latency_ns
