@@ -29,6 +29,7 @@ from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from numpy.typing import NDArray
 

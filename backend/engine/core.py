@@ -11,6 +11,7 @@ where nothing can be before the run's end that is known beforehand. The decision
 
 from __future__ import annotations
 
+from decimal import Decimal
 from operator import length_hint
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -40,7 +41,6 @@ from utils.portfolio_tracker import PortfolioTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from decimal import Decimal
 
     from models.decisions import Decision
     from models.events import Event, News
