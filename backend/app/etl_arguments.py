@@ -17,6 +17,11 @@ def add_work(made: argparse.ArgumentParser) -> None:
     add("--executor", default="local", help="local (default), local:N or dask://HOST:PORT")
     add("--lake", help="folder, or s3://bucket/prefix (default: LAKE, or ours)")
     add("--retry-failed", action="store_true", help="try dead letters once more")
+    add(
+        "--synthetic",
+        action="store_true",
+        help="make options of the past that no source has from stored bars (source=synthetic)",
+    )
     add("--no-crosscheck", action="store_true", help="do not compare sources")
     add(
         "--patience",

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import polars as pl
 from rich.console import Console
 
 from app import cli, request
@@ -30,6 +31,8 @@ from pipeline.plan import Window
 from pipeline.planner import Plan, make_plan, wanted_partitions
 from pipeline.runner import Assignment, Pace, Runner
 from pipeline.runs import Run, RunRecord, this_process
+from pipeline.synthetic_source import ORIGIN as SYNTHETIC_ORIGIN
+from pipeline.synthetic_source import SYNTHETIC
 from utils import market_calendar
 from utils.clock import wall_clock
 from utils.code_version import code_version
@@ -116,22 +119,30 @@ class Desk:
         """Whether no real service is asked."""
         return self.service.origin != "live"
 
-    def plan(self) -> Plan:
-        """Return what is wanted and what of it is whole by now."""
+    def plan(self, *, again: bool = False) -> Plan:
+        """Return what is wanted and what of it is whole by now.
+
+        Args:
+            again: Whether what was made up counts as missing, so that real rows are asked for.
+        """
         asked, now = self.asked, self.service.now
         wanted = asked.wanted
         if wanted is None:
             days = sessions_of(asked, now)
             wanted = wanted_partitions(asked.datasets, asked.tickers, days, now)
-        where = {"ticker": list(asked.tickers), "origin": self.service.origin}
-        coverage = self.store.read(COVERAGE.name, where)
+        origins = list({self.service.origin, SYNTHETIC_ORIGIN})
+        where = {"ticker": list(asked.tickers), "origin": origins}
+        coverage = self.store.read(COVERAGE.name, where).filter(
+            (pl.col("origin") == self.service.origin) | (pl.col("source") == SYNTHETIC)
+        )
+        made = {SYNTHETIC} if again else set()
         return make_plan(
             wanted,
             coverage,
             CheckedLake(self.lake),
             windows=self.windows,
             now=now,
-            sources=self.service.sources,
+            sources=[each for each in self.service.sources if each not in made],
         )
 
     def scope(self, wanted: Sequence[Partition]) -> Scope:
@@ -171,7 +182,7 @@ def run_pipeline(
     with opened_desk(asked) as (desk, opened):
         for note in desk.service.notes:
             print(note, file=sys.stderr)
-        report, ledger = EtlReport(desk.service, desk.plan()), desk.ledger
+        report, ledger = EtlReport(desk.service, desk.plan(again=asked.retry_failed)), desk.ledger
         with _recorded(desk) as record:
             for event in with_progress(_events(desk, opened, report.before), report):
                 report.add(event)
@@ -309,7 +320,9 @@ def asked_of(arguments: argparse.Namespace, command: str, *, all_stored: bool = 
         end=arguments.end,
         datasets=_datasets(arguments.datasets, usual),
         window=getattr(arguments, "expirations", DEFAULT_WINDOW),
-        choice=Choice(arguments.source, arguments.clock, arguments.seed),
+        choice=Choice(
+            arguments.source, arguments.clock, arguments.seed, synthetic=arguments.synthetic
+        ),
         executor=arguments.executor,
         lake=arguments.lake,
         retry_failed=arguments.retry_failed,

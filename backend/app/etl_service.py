@@ -22,6 +22,8 @@ from app.simulated_market import (
 from app.wiring import SimulatorSettings, open_source
 from models.errors import ConfigError
 from pipeline.sources import MarketSource, PartSource
+from pipeline.synthetic_source import ORIGIN as SYNTHETIC_ORIGIN
+from pipeline.synthetic_source import SYNTHETIC
 from polygon_integration.config import PROVIDER as POLYGON
 from polygon_integration.config import PolygonSettings
 from schwab_integration.config import PROVIDER as SCHWAB
@@ -83,14 +85,16 @@ class Choice:
     """What a person says of the sources.
 
     Attributes:
-        source: auto, schwab, polygon or simulator.
+        source: auto, schwab, polygon, simulator, or synthetic to ask nobody at all.
         clock: Market time of a simulator of our own; None: the end of the last session's trading.
         seed: Of its generated world.
+        synthetic: Whether options of the past that no source has are made from stored bars.
     """
 
     source: str = "auto"
     clock: datetime | None = None
     seed: int | None = None
+    synthetic: bool = False
 
 
 @contextmanager
@@ -102,6 +106,9 @@ def opened_service(choice: Choice) -> Iterator[Service | OwnService]:
         AuthError: A service refuses us.
         ProviderError: A service cannot be reached.
     """
+    if choice.source == SYNTHETIC:
+        yield Service((SYNTHETIC,), SYNTHETIC_ORIGIN, wall_clock(), "made from stored bars")
+        return
     names = configured_sources(choice.source)
     url = load(SimulatorSettings).simulator_url
     own = not names and not url
@@ -110,12 +117,17 @@ def opened_service(choice: Choice) -> Iterator[Service | OwnService]:
             "--clock and --seed belong to a simulator of our own: add --source simulator"
         )
     if names:
-        yield _configured(names, choice.source)
+        yield _with_made(_configured(names, choice.source), choice)
     elif url:
-        yield simulated(simulator_status(url), f"simulator at {url}")
+        yield _with_made(simulated(simulator_status(url), f"simulator at {url}"), choice)
     else:
         with ExitStack() as stack:
             yield OwnService(choice, stack)
+
+
+def _with_made(service: Service, choice: Choice) -> Service:
+    """Return a service with synthetic rows as its last source, where they are wanted."""
+    return replace(service, names=(*service.names, SYNTHETIC)) if choice.synthetic else service
 
 
 def configured_sources(source: str) -> tuple[str, ...]:
@@ -182,7 +194,7 @@ class OwnService:
         now = wall_clock()
         if choice.clock and choice.clock > now:
             raise ConfigError(f"--clock {choice.clock:%Y-%m-%dT%H:%M} is in the future")
-        self._stack = stack
+        self._stack, self._choice = stack, choice
         self._options = SimulatorOptions(
             "generated", choice.clock or last_evening(now), 0.0, choice.seed
         )
@@ -191,9 +203,10 @@ class OwnService:
     def expected(self) -> Service:
         """What it will be."""
         options = self._options
+        made = (SYNTHETIC,) if self._choice.synthetic else ()
         note = "no account is configured: the simulator is asked in its place"
         return Service(
-            (*SOURCES, FLAT_FILES),
+            (*SOURCES, FLAT_FILES, *made),
             options.origin,
             options.clock,
             "simulator, generated world",
@@ -207,7 +220,8 @@ class OwnService:
             ConfigError: It does not start.
         """
         status = self._stack.enter_context(running_simulator(self._options))
-        return replace(simulated(status, self.expected.described), notes=self.expected.notes)
+        service = replace(simulated(status, self.expected.described), notes=self.expected.notes)
+        return _with_made(service, self._choice)
 
 
 def last_evening(now: datetime) -> datetime:
@@ -240,6 +254,8 @@ def opened_sources(
         markets: list[MarketData] = []
         history: HistoricOptions | None = None
         for name in service.names:
+            if name == SYNTHETIC:  # made from the database, which the worker opens
+                continue
             if name == FLAT_FILES:
                 job = _flat_job(service, lake, tickers)
                 opened.append(FlatSource(job, markets[-1] if markets else None, history))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from app.etl_service import Service, opened_sources
 from app.wiring import open_store
 from clients.lake import Lake, LakeFile
+from pipeline.synthetic_source import SYNTHETIC, SyntheticSource, origins_of
 from pipeline.work import Bench, Order, run
 from utils.clock import wall_clock
 
@@ -58,6 +59,12 @@ class CheckedLake:
         file = LakeFile(what.lake_table, part.ticker, part.session, part.source, part.origin)
         self._lake.replace(file, rows, sort_key=what.sort_key, made_from=made_from)
 
+    def remove(self, what: Dataset, part: Part) -> None:
+        """Remove a partition's file, as the port says."""
+        self._lake.remove(
+            LakeFile(what.lake_table, part.ticker, part.session, part.source, part.origin)
+        )
+
     def has(self, what: Dataset, ticker: str, session: date, source: str, origin: str) -> bool:
         """Return whether a partition's file is there; a ticker's files are listed once."""
         key = (what.lake_table, ticker)
@@ -81,5 +88,9 @@ def _bench(place: Place) -> Bench:
     atexit.register(stack.close)
     sources = stack.enter_context(opened_sources(place.service, place.lake, place.tickers))
     store = stack.enter_context(open_store())
+    if SYNTHETIC in place.service.names:
+        alone = place.service.names == (SYNTHETIC,)
+        origins = origins_of(None if alone else place.service.origin)
+        sources = (*sources, SyntheticSource(store, origins, place.service.clock()))
     lake = CheckedLake(Lake.open(place.lake))
     return Bench(store, lake, sources, place.service.origin, wall_clock)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from models.tables import Frame, Scalar
     from ports.store import Store
 
-_LAKE = "the lake comes with the pipeline: until then give --out db or a file as quotes.parquet"
+_LAKE = "--out lake: --fill stores in the lake; else give db or a file as quotes.parquet"
 _BEFORE_CLOSE = timedelta(minutes=5)
 _REAL = ("live", "recorded", "simulator")
 """Origins of stored rows that a market may be made from, the best first."""
@@ -92,7 +92,7 @@ def run_synthetic(asked: Asked) -> int:
     if asked.out == "lake":
         raise ConfigError(_LAKE)
     if asked.out != "db" and not asked.out.endswith(".parquet"):
-        raise ConfigError(f"--out {asked.out}: give db, lake or a file whose name ends in .parquet")
+        raise ConfigError(f"--out {asked.out}: give db or a file whose name ends in .parquet")
     if asked.report and not asked.calibrate:
         raise ConfigError("--report compares with a real chain: name one by --calibrate")
     request = _request(asked)

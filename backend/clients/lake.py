@@ -179,6 +179,14 @@ class Lake:
             writer.publish()
         self.place.secure(file.key)
 
+    def remove(self, file: LakeFile) -> None:
+        """Remove one file; none is no error.
+
+        Raises:
+            StoreError: The place refuses.
+        """
+        self.place.remove(file.key)
+
     def files(
         self,
         table: str | None = None,

@@ -68,6 +68,10 @@ class Place(Protocol):
         """Publish a small file."""
         ...
 
+    def remove(self, key: str) -> None:
+        """Remove a file; none is no error."""
+        ...
+
     def prepare(self, key: str) -> None:
         """Make the folders of a file that will be published."""
         ...
@@ -144,6 +148,13 @@ class LocalPlace:
         except OSError as error:
             with suppress(OSError):
                 staged.unlink()
+            raise disk_error(error, self.shown) from None
+
+    def remove(self, key: str) -> None:
+        """Remove a file; none is no error."""
+        try:
+            (self.folder / key).unlink(missing_ok=True)
+        except OSError as error:
             raise disk_error(error, self.shown) from None
 
     def prepare(self, key: str) -> None:
@@ -282,6 +293,11 @@ class S3Place:
         """Put a small object."""
         with _translated(self.shown):
             obstore.put(self._store, self._key(key), content)
+
+    def remove(self, key: str) -> None:
+        """Remove an object; none is no error."""
+        with _translated(self.shown):
+            obstore.delete(self._store, self._key(key))
 
     def prepare(self, key: str) -> None:
         """Do nothing: S3 has no folders."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clients.lake_place import Place
     from models.tables import Frame
 
-MADE_FROM: Final = ("stream", "rest", "flat_file")
+MADE_FROM: Final = ("synthetic", "stream", "rest", "flat_file")
 """How rows were come by, the less complete first: a later one replaces an earlier one."""
 
 SHARED: Final = "_shared"

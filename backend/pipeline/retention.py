@@ -19,7 +19,6 @@ from pipeline.coverage import Part
 from pipeline.datasets import DAILY, DATASETS, MINUTE_QUOTES, OPTION_MINUTES
 from pipeline.load import is_snapshot
 from pipeline.plan import CHAIN_DATASET, MINUTES_DATASET
-from ports.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from models.tables import Frame, Where
     from pipeline.datasets import Dataset
+    from ports.store import RemovingStore
     from utils.clock import Clock
 
 
@@ -113,14 +113,6 @@ class Archive(Protocol):
         ...
 
 
-class HotStore(Store, Protocol):
-    """A database from which rows can be taken."""
-
-    def remove(self, table: str, where: Where) -> int:
-        """Remove the rows that match, and return how many were there."""
-        ...
-
-
 def steps(coverage: Frame, moved: Frame, sessions: Sequence[date], policy: Policy) -> list[Step]:
     """Return what a policy wants moved and was not yet, oldest first.
 
@@ -153,7 +145,7 @@ def _wanted(what: Dataset, session: date, sessions: Sequence[date], policy: Poli
 
 
 def move(
-    wanted: Iterable[Step], store: HotStore, archive: Archive, policy: Policy, clock: Clock
+    wanted: Iterable[Step], store: RemovingStore, archive: Archive, policy: Policy, clock: Clock
 ) -> Iterator[Moved]:
     """Move parts, and tell of each when it is done.
 
@@ -181,7 +173,7 @@ def steps_back(moved: Frame) -> list[Step]:
 
 
 def restore(
-    wanted: Iterable[Step], store: HotStore, archive: Archive, clock: Clock
+    wanted: Iterable[Step], store: RemovingStore, archive: Archive, clock: Clock
 ) -> Iterator[Moved]:
     """Bring parts back into the database as they were, and tell of each when it is done.
 
@@ -200,12 +192,24 @@ def restore(
         yield Moved(step, restored=restored)
 
 
+def all_of(store: RemovingStore, what: Dataset, part: Part) -> Iterator[Where]:
+    """Yield the conditions that find a part's rows, those of a dataset beside it left out.
+
+    Raises:
+        StoreError: The database failed.
+    """
+    step = Step(part, what, Kept.NONE)
+    rows, shared = _stored(store, step)
+    if rows.height:
+        yield from _going(step, rows, shared, Policy())
+
+
 def _step(row: Mapping[str, Any], keep: Kept) -> Step:
     what = DATASETS[row["dataset"]]
     return Step(Part(what.table, **{name: row[name] for name in _KEY}), what, keep)
 
 
-def _stored(store: HotStore, step: Step) -> tuple[Frame, pl.Series]:
+def _stored(store: RemovingStore, step: Step) -> tuple[Frame, pl.Series]:
     """Return the rows of a part, and the times at which another part has rows beside them."""
     rows = store.read(step.what.table.name, step.part.where)
     is_ours = _OURS.get(step.what.name, pl.lit(value=True))
@@ -254,7 +258,7 @@ def _going(step: Step, rows: Frame, shared: pl.Series, policy: Policy) -> Iterat
         yield {**step.part.where, "ts": ts, "occ_symbol": symbols}
 
 
-def _note(store: HotStore, part: Part, kept: Kept, removed: int, clock: Clock) -> None:
+def _note(store: RemovingStore, part: Part, kept: Kept, removed: int, clock: Clock) -> None:
     row = {
         "ticker": part.ticker,
         "dataset": part.dataset,

@@ -55,6 +55,7 @@ class Extracted:
         splits: Of options of the past: rows of `SPLITS` of the same weeks.
         dividends: Of options: those to come.
         chain: Of a snapshot: what else came with it.
+        origin: Of the rows, where it is not the run's: that of synthetic ones.
     """
 
     source: str
@@ -67,6 +68,7 @@ class Extracted:
     splits: Frame | None = None
     dividends: tuple[CashDividend, ...] = ()
     chain: OptionChain | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,15 +18,26 @@ from models.errors import DataError, StoreError, TradingError
 from models.tables import QUALITY_FINDINGS, frame_schema
 from pipeline import stages
 from pipeline.attempt import Attempt, Watch, candidate, with_natural_gaps
-from pipeline.coverage import Mark, Part
+from pipeline.coverage import Mark, Part, covered_content
 from pipeline.crosscheck import difference
 from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, dataset
 from pipeline.events import Stored, Written
 from pipeline.history import beside_snapshots
 from pipeline.load import Piece, is_snapshot, load, store_contracts, store_rate
-from pipeline.outcome import COMPLETE, NEVER, NOTHING, PARTIAL, Outcome, failed, retry_of, sentence
+from pipeline.outcome import (
+    AWAY,
+    COMPLETE,
+    NEVER,
+    NOTHING,
+    PARTIAL,
+    Outcome,
+    failed,
+    retry_of,
+    sentence,
+)
 from pipeline.partition import COVERED, LOAD, Partition
 from pipeline.session_job import finding_rows
+from pipeline.synthetic_source import SYNTHETIC, forget_made, made_part
 from utils import market_calendar
 
 if TYPE_CHECKING:
@@ -39,7 +50,7 @@ if TYPE_CHECKING:
     from pipeline.plan import Window
     from pipeline.quality import Finding
     from pipeline.sources import PartSource
-    from ports.store import Store
+    from ports.store import RemovingStore
     from utils.clock import Clock
 
 
@@ -52,6 +63,10 @@ class LakeDoor(Protocol):
         Raises:
             StoreError: The place does not take it.
         """
+        ...
+
+    def remove(self, what: Dataset, part: Part) -> None:
+        """Remove a partition's file, if there is one: what was made up gives way to what is real."""
         ...
 
 
@@ -67,7 +82,7 @@ class Bench:
         wall: The machine's time.
     """
 
-    store: Store
+    store: RemovingStore
     lake: LakeDoor
     sources: tuple[PartSource, ...]
     origin: str
@@ -132,7 +147,7 @@ def _ask(source: PartSource, attempts: Mapping[date, Attempt], order: Order, ben
     """Ask one source for what is not whole yet."""
     able = []
     for day, attempt in attempts.items():
-        if attempt.is_whole:
+        if attempt.is_whole or (source.source == SYNTHETIC and not _may_be_made(attempt)):
             continue
         if why := source.lacks(order.what, day):
             attempt.miss(source.name, why, NEVER)
@@ -160,6 +175,12 @@ def _ask(source: PartSource, attempts: Mapping[date, Attempt], order: Order, ben
             attempt.miss(source.name, sentence(error), retry_of(error))
             continue
         attempt.take(with_natural_gaps(found, attempt.partition, source, order.window))
+
+
+def _may_be_made(attempt: Attempt) -> bool:
+    """Return whether rows may be made up: none beside real ones, none while a service is away."""
+    has_rows = attempt.best is not None and attempt.best.judged.checked.accepted.height > 0
+    return not has_rows and AWAY not in attempt.retries
 
 
 def _compare(source: PartSource, attempts: Mapping[date, Attempt], order: Order) -> None:
@@ -218,8 +239,10 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
         partition.dataset,
         partition.session,
         best.sent.source,
-        bench.origin,
+        best.sent.origin or bench.origin,
     )
+    if part.source != SYNTHETIC and what.has_scope:
+        _replace_made(bench, what, made_part(part))
     store_contracts(bench.store, _contracts(best))
     if best.sent.chain is not None:
         store_rate(bench.store, best.sent.chain, part)
@@ -258,6 +281,14 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
         reason=attempt.reason if lack else None,
         retry=attempt.retry,
     )
+
+
+def _replace_made(bench: Bench, what: Dataset, made: Part) -> None:
+    """Take away what was made up of a partition, now that real rows are here."""
+    known = bench.store.coverage(made.ticker, source=made.source, origin=made.origin)
+    if covered_content(known, made).rows:
+        bench.lake.remove(what, made)
+        forget_made(bench.store, made)
 
 
 def _beside(part: Part, best: Candidate, findings: Sequence[Finding]) -> dict[str, Frame]:

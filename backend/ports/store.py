@@ -40,3 +40,11 @@ class Store(Protocol):
     def coverage(self, ticker: str, *, source: str, origin: str) -> Frame:
         """Return the coverage rows of a ticker, ordered by dataset and session."""
         ...
+
+
+class RemovingStore(Store, Protocol):
+    """A database from which rows can be taken."""
+
+    def remove(self, table: str, where: Where) -> int:
+        """Remove the rows that match, and return how many were there."""
+        ...

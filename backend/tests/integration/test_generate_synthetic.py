@@ -89,7 +89,7 @@ def test_stored_bars_and_a_users_bars(bench: Bench, tmp_path: Path) -> None:
         (["--start", "2026-07-15", "--end", "2026-07-14"], "is after --end"),
         (["--ticker", "NOSUCH"], "NOSUCH is no ticker"),
         (["--ticker", "12"], "is no ticker"),
-        (["--out", "lake"], "the lake comes with the pipeline"),
+        (["--out", "lake"], "--fill stores in the lake"),
         (["--out", "quotes.csv"], "ends in .parquet"),
         (["--out", "/no/such/folder/x.parquet", "--dte", "0-1"], "there is no folder"),
         (["--dte", "5-1"], "no span of days"),
