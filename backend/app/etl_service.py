@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +23,7 @@ from app.simulated_market import (
 from app.wiring import SimulatorSettings, open_source
 from models.errors import ConfigError
 from pipeline.sources import MarketSource, PartSource
+from pipeline.splits import SplitBook
 from pipeline.synthetic_source import ORIGIN as SYNTHETIC_ORIGIN
 from pipeline.synthetic_source import SYNTHETIC
 from polygon_integration.config import PROVIDER as POLYGON
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
 
 SOURCES = (SCHWAB, POLYGON)
 """Who can be asked by REST, the best first."""
+
+
+_FIRST_SPLIT: Final = date(2003, 1, 1)
+"""Before the first session that any service has minutes of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,29 +254,39 @@ def opened_sources(
         AuthError: One refuses us.
         ProviderError: One cannot be reached.
     """
-    clock = service.clock()
     with ExitStack() as stack:
-        opened: list[PartSource] = []
-        markets: list[MarketData] = []
-        history: HistoricOptions | None = None
-        for name in service.names:
-            if name == SYNTHETIC:  # made from the database, which the worker opens
-                continue
-            if name == FLAT_FILES:
-                job = _flat_job(service, lake, tickers)
-                opened.append(FlatSource(job, markets[-1] if markets else None, history))
-                continue
-            if service.simulator is None:
-                source = stack.enter_context(open_source(_asked(name)))
-                market, history, clock = source.market, source.history, source.clock
-            elif name == SCHWAB:
-                market = stack.enter_context(signed_in(service.simulator))
-            else:
-                market = polygon = stack.enter_context(polygon_of(service.simulator))
-                history = polygon.history
-            markets.append(market)
-            opened.append(MarketSource(market, history, clock))
+        markets = {
+            name: _opened_market(service, name, stack) for name in service.names if name in SOURCES
+        }
+        polygon = markets.get(POLYGON)
+        history = polygon.history if polygon else None
+        book = SplitBook(history, service.clock(), _FIRST_SPLIT) if history else None
+        opened: list[PartSource] = [
+            MarketSource(each.market, each.history, each.clock, splits=book, adjusts=name == SCHWAB)
+            for name, each in markets.items()
+        ]
+        if FLAT_FILES in service.names:
+            prices = [*markets.values()][-1].market if markets else None
+            opened.append(FlatSource(_flat_job(service, lake, tickers), prices, history))
         yield tuple(opened)
+
+
+class _Market(NamedTuple):
+    """A service that is open."""
+
+    market: MarketData
+    history: HistoricOptions | None
+    clock: Clock
+
+
+def _opened_market(service: Service, name: str, stack: ExitStack) -> _Market:
+    if service.simulator is None:
+        source = stack.enter_context(open_source(_asked(name)))
+        return _Market(source.market, source.history, source.clock)
+    if name == SCHWAB:
+        return _Market(stack.enter_context(signed_in(service.simulator)), None, service.clock())
+    polygon = stack.enter_context(polygon_of(service.simulator))
+    return _Market(polygon, polygon.history, service.clock())
 
 
 def _flat_job(service: Service, lake: str, tickers: tuple[str, ...]) -> Job:

@@ -22,11 +22,12 @@ from models.options import OptionChain
 from models.symbols import underlying_of_root
 from models.tables import EQUITY_BARS, OPTION_BARS, OPTION_QUOTES
 from pipeline import quality
+from pipeline.day_rules import DAY_RULES, day_context
 from pipeline.quality import Finding, Rule, findings_of
-from pipeline.session_context import clock_context, day_context
+from pipeline.session_context import clock_context
 from pipeline.session_enrich import enrich_session
 from pipeline.session_figures import session_figures
-from pipeline.session_rules import CLOCK_RULES, DAY_RULES, Beside, judge_session, missing_bars
+from pipeline.session_rules import CLOCK_RULES, Beside, judge_session, missing_bars
 from utils import market_calendar
 from utils.market_calendar import NEW_YORK
 

@@ -26,12 +26,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
 
-SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 25.0, 1.5, 1.25)
-"""Ratios at which shares are split, and, turned over, merged."""
-
 _SHIFTS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # hours that a clock may be off
 _MOST_OF_A_MINUTE = 20.0  # times the median minute's volume
-_SPLIT_ROOM = 0.08  # of a split day's own move, relative; half of it for ratios below 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,36 +234,6 @@ def clock_context(session: Session, bars: Frame) -> Frame:
     best = max(_SHIFTS, key=share)
     return pl.DataFrame(
         {"_share": [share(0)], "_best_share": [share(best)], "_hours": [float(best)]}
-    )
-
-
-def day_context(daily: Frame, splits: Frame | None) -> Frame:
-    """Return daily bars with the jump over night, the nearest split, and the one that is known.
-
-    Args:
-        daily: Daily bars as the source sends them, oldest first: session, open, close.
-        splits: Rows of `SPLITS`; None knows of none.
-
-    Returns:
-        The same rows with `_jump` (close before over open), `_split_like` (the ratio of a split
-        that the jump looks like, else null) and `_split` (new shares for an old one, else null).
-    """
-    days = daily.sort("session").with_columns(_jump=pl.col("close").shift(1) / pl.col("open"))
-    jump = _numbers(days["_jump"])
-    ratios = np.array([*SPLITS, *(1 / each for each in SPLITS)])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        off = np.abs(np.log(jump[:, None] / ratios))
-    nearest = np.argmin(np.nan_to_num(off, nan=np.inf), axis=1)
-    small = np.abs(np.log(ratios[nearest])) < np.log(2.0)
-    room = np.where(small, _SPLIT_ROOM / 2, _SPLIT_ROOM)
-    close = np.take_along_axis(off, nearest[:, None], axis=1)[:, 0] < room
-    like = np.where(close, ratios[nearest], math.nan)
-    known = pl.DataFrame(schema={"session": pl.Date(), "_split": pl.Float64()})
-    if splits is not None and splits.height:
-        ratio = pl.col("split_to").cast(pl.Float64) / pl.col("split_from").cast(pl.Float64)
-        known = splits.select(session="ex_date", _split=ratio)
-    return days.with_columns(_split_like=pl.Series(like, nan_to_null=True)).join(
-        known, on="session", how="left", maintain_order="left"
     )
 
 

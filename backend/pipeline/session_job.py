@@ -27,6 +27,7 @@ from models.tables import (
 from pipeline import plan, session_rules
 from pipeline.coverage import covered_content
 from pipeline.quality import Finding
+from pipeline.splits import in_shares_of
 from utils.market_calendar import NEW_YORK
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Surroundings:
 
     Attributes:
         bars: Minute bars of the underlying, extended hours included.
-        daily: Its daily bars of the weeks before and of the session.
+        daily: Its daily bars of the weeks before and of the session, as they were traded.
         splits: Rows of `SPLITS`; without them no day is judged, for a jump may be one.
         activity: Volume and open interest of each contract, from the session's newest snapshot.
         previous: The same of the session before.
@@ -131,7 +132,7 @@ def work_session(
     figures = session_figures.session_figures(
         session,
         enriched,
-        session_figures.Beside(around.bars, around.daily, around.activity),
+        session_figures.Beside(around.bars, _daily(part.session, around), around.activity),
     )
     beside = session_rules.Beside(
         bars=around.bars,
@@ -152,6 +153,13 @@ def work_session(
             QUALITY_FINDINGS.name: finding_rows(part, rules, checked.findings),
         },
     )
+
+
+def _daily(session: date, around: Surroundings) -> Frame | None:
+    """Return the daily bars in the shares of the session, as a volatility needs them."""
+    if around.daily is None or around.splits is None:
+        return around.daily
+    return in_shares_of(session, around.daily, around.splits)
 
 
 def finding_rows(part: Part, rules: Sequence[Rule], findings: Sequence[Finding]) -> Frame:

@@ -17,11 +17,11 @@ import polars as pl
 
 from models.tables import OPTION_QUOTES, frame_schema
 from pipeline import quality
+from pipeline.day_rules import DAY_RULES, day_context
 from pipeline.quality import Checked, Rule, findings_of
 from pipeline.session_context import (
     clock_context,
     contract_context,
-    day_context,
     quote_context,
 )
 
@@ -41,7 +41,6 @@ _SPOT_DOUBT = 5e-4  # of the spot: it and the quotes are not of exactly the same
 _OFF_SMILE = 0.02  # volatility
 _HALF_SPREADS = 3.0
 _FAR_IN_THE_MONEY = 0.9  # delta: beyond, an early exercise or a cost of borrowing weighs more
-_NIGHT = 0.25  # of the logarithm of a price
 _LEAST_JUMP = 100  # contracts: below, an open interest is corrected rather than wrong
 
 _bid, _ask, _spread = pl.col("bid"), pl.col("ask"), pl.col("ask") - pl.col("bid")
@@ -114,28 +113,6 @@ CONTRACT_RULES = (
     ),
 )
 """On contracts, in the columns of `session_context.contract_context`."""
-
-DAY_RULES = (
-    Rule(
-        "split_unknown",
-        pl.col("_split_like").is_not_null() & pl.col("_split").is_null(),
-        "the price jumps over night as by a split, and none is known",
-        severity="error",
-    ),
-    Rule(
-        "night_jump",
-        (pl.col("_jump").log().abs() > _NIGHT)
-        & pl.col("_split_like").is_null()
-        & pl.col("_split").is_null(),
-        "the price jumps over night by more than a quarter, which is no split",
-    ),
-    Rule(
-        "split_unseen",
-        pl.col("_split").is_not_null() & ((pl.col("_jump") / pl.col("_split")).log().abs() > 0.3),
-        "a split is known, and the price does not show it: it may be adjusted already",
-    ),
-)
-"""On daily bars, in the columns of `session_context.day_context`."""
 
 CLOCK_RULES = (
     Rule(

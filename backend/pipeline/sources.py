@@ -15,21 +15,24 @@ from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES,
 from pipeline.dividends import dividends_after, expected_dividends
 from pipeline.history import plain_contracts
 from pipeline.plan import AFTER_CLOSE
+from pipeline.splits import as_traded
 from pipeline.stages import Extracted, slot_of
 from utils import market_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from models.tables import Frame
     from pipeline.datasets import Dataset
     from pipeline.dividends import CashDividend
     from pipeline.plan import Window
+    from pipeline.splits import SplitBook
     from ports.market_data import HistoricOptions, MarketData
     from utils.clock import Clock
 
 _DAILY_BARS: Final = timedelta(days=45)
+_DAY_BEFORE: Final = timedelta(days=6)
 _DIVIDEND_YEARS: Final = timedelta(days=370)
 
 
@@ -81,14 +84,26 @@ class MarketSource:
         market: For bars and chains of the present.
         history: For the past of options; None where the service does not know it.
         clock: The market's time.
+        splits: Who knows them; None where nobody does.
+        adjusts: Whether the service's bars are in the shares of the day on which it is asked.
     """
 
     made_from = "rest"
 
-    def __init__(self, market: MarketData, history: HistoricOptions | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        market: MarketData,
+        history: HistoricOptions | None,
+        clock: Clock,
+        *,
+        splits: SplitBook | None = None,
+        adjusts: bool = False,
+    ) -> None:
         self._market = market
         self._history = history
         self._clock = clock
+        self._splits = splits
+        self._adjusts = adjusts
 
     @property
     def name(self) -> str:
@@ -127,9 +142,22 @@ class MarketSource:
         now = self._clock()
         slots = [slot_of(what, day) for day in sessions]
         end = slots[-1].until(now)
-        rows = self._market.bars(ticker, slots[0].start, end, slots[0].interval)
-        sent = Extracted(self.source, self.made_from, now, rows)
+        # A daily bar is judged beside the one before it.
+        start = slots[0].start - (_DAY_BEFORE if what.kind == DAILY else timedelta(0))
+        rows, splits = self._as_traded(ticker, start, end, slots[0].interval)
+        sent = Extracted(self.source, self.made_from, now, rows, splits=splits)
         return dict.fromkeys(sessions, sent)
+
+    def _as_traded(
+        self, ticker: str, start: datetime, end: datetime, interval: str
+    ) -> tuple[Frame, Frame | None]:
+        """Return bars as they were traded, and the splits that are known."""
+        now = self._clock()
+        rows = self._market.bars(ticker, start, end, interval)
+        splits = self._splits.of(ticker) if self._splits else None
+        if self._adjusts and splits is not None:
+            rows = as_traded(rows, splits, now)
+        return rows, splits
 
     def _chain(self, ticker: str, session: date, window: Window) -> Extracted:
         now = plan.snapshot_time(self._clock())
@@ -183,13 +211,11 @@ class MarketSource:
         )
         if what.kind == OPTION_MINUTES:
             return priced
-        splits = history.splits(ticker, day - _DAILY_BARS, day)
-        return replace(priced, daily=self._daily(ticker, day), splits=splits)
-
-    def _daily(self, ticker: str, day: date) -> Frame:
-        """Return the daily bars that a volatility of the past needs."""
+        # The daily bars that a volatility of the past needs.
         close = market_calendar.session(day).close
-        return self._market.bars(ticker, close - _DAILY_BARS, close, "1d")
+        daily, _ = self._as_traded(ticker, close - _DAILY_BARS, close, "1d")
+        splits = history.splits(ticker, day - _DAILY_BARS, day)
+        return replace(priced, daily=daily, splits=splits)
 
     def _stamped(self, rows: Frame, ticker: str, day: date) -> Frame:
         return rows.with_columns(

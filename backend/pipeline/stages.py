@@ -18,6 +18,7 @@ from models.tables import frame_schema
 from pipeline import plan, quality
 from pipeline.coverage import Part
 from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES, TRADES, dataset
+from pipeline.day_rules import DAY_RULES, SPLIT_DAY, day_context
 from pipeline.download import bars_of_slot
 from pipeline.plan import AFTER_CLOSE
 from utils import market_calendar
@@ -52,7 +53,7 @@ class Extracted:
         contracts: Of options: rows of `OPTION_CONTRACTS`.
         bars: Of options of the past: minute bars of the underlying.
         daily: Of options of the past: daily bars of the weeks before and of the session.
-        splits: Of options of the past: rows of `SPLITS` of the same weeks.
+        splits: Rows of `SPLITS` up to the session; None where nobody tells them.
         dividends: Of options: those to come.
         chain: Of a snapshot: what else came with it.
         origin: Of the rows, where it is not the run's: that of synthetic ones.
@@ -241,12 +242,23 @@ def _judged_bars(partition: Partition, sent: Extracted, rows: Frame) -> Judged:
     )
     expected = slot.expected(slot.until(sent.asked_at))
     checked = quality.check(what.table, rows, rules, ticker=partition.ticker, expected=expected)
+    if what.kind == DAILY and sent.splits is not None:
+        days = _with_the_day_before(partition, sent.rows, sent.splits)
+        found = quality.findings_of((*DAY_RULES, SPLIT_DAY), days)
+        checked = replace(checked, findings=(*checked.findings, *found))
+        rules = [*rules, *DAY_RULES, SPLIT_DAY]
     judged = Judged(checked, expected.len(), rules=tuple(rules))
     if checked.accepted.is_empty():
         return replace(judged, lack=_nothing(partition, sent, checked))
     missing = expected.filter(~expected.is_in(checked.accepted["ts"].implode()))
     lack = _lack(missing, expected.len())
     return replace(judged, missing=tuple(missing.to_list()), lack=lack)
+
+
+def _with_the_day_before(partition: Partition, sent: Frame, splits: Frame) -> Frame:
+    """Return a session's daily bar with what happened over the night before it."""
+    until = sent.filter(pl.col("session") <= partition.session).sort("session").tail(2)
+    return day_context(until, splits).filter(pl.col("session") == partition.session)
 
 
 def _unquoted(session: Session, quotes: Frame) -> pl.Series:

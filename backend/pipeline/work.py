@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from models.errors import DataError, StoreError, TradingError
-from models.tables import QUALITY_FINDINGS, frame_schema
+from models.tables import QUALITY_FINDINGS, SPLITS, frame_schema
 from pipeline import stages
 from pipeline.attempt import Attempt, Watch, candidate, with_natural_gaps
 from pipeline.coverage import Mark, Part, covered_content
@@ -244,6 +244,8 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
     if part.source != SYNTHETIC and what.has_scope:
         _replace_made(bench, what, made_part(part))
     store_contracts(bench.store, _contracts(best))
+    if best.sent.splits is not None and best.sent.splits.height:
+        bench.store.upsert(SPLITS.name, best.sent.splits)
     if best.sent.chain is not None:
         store_rate(bench.store, best.sent.chain, part)
     findings = (*best.judged.checked.findings, *attempt.differences)

@@ -107,7 +107,8 @@ def download_equity_bars(  # noqa: PLR0913 - the port's four, and how the client
 ) -> Frame:
     """Return an underlying's bars that start in [start, end), as columns of `EQUITY_BARS`.
 
-    A minute without a trade has no bar. Volumes are rounded to whole shares.
+    A minute without a trade has no bar. Volumes are rounded to whole shares. Prices are as they were
+    traded, splits not taken into account: as in flat files, and as strikes are.
 
     Args:
         client: Whom to ask.
@@ -243,7 +244,9 @@ def _bars(
     first, last = _day(start), _day(end - timedelta(microseconds=1))
     if interval == "1w":
         first -= timedelta(days=(first.weekday() + 1) % 7)  # weeks begin on Sundays
-    pages = client.aggregates(ticker, first, last, how.timespan, multiplier=how.multiplier)
+    pages = client.aggregates(
+        ticker, first, last, how.timespan, multiplier=how.multiplier, adjusted=False
+    )
     return pl.concat([page.frame for page in pages]).unique("ts", keep="last").sort("ts")
 
 

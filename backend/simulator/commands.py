@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simulator.faults import Fault
     from simulator.server import Options
     from simulator.status import Status
+    from simulator.world import Split
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -95,6 +96,7 @@ def _options(parsed: argparse.Namespace) -> Options:
         given["proxy_port"] = 0 if given.pop("proxy") else None
     given["faults"] = tuple(parsed.faults)
     given["callbacks"] = tuple(parsed.callbacks)
+    given["splits"] = tuple(parsed.splits)
     given["world"] = parsed.world or ("recorded" if parsed.data else "generated")
     return Options(**given)
 
@@ -161,6 +163,15 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
         "--speed", type=_speed, default=1.0, help="market seconds a second, 0 stands still (1)"
     )
     parser.add_argument("--seed", type=int, default=7, help="of the generated world (7)")
+    parser.add_argument(
+        "--split",
+        dest="splits",
+        type=_split,
+        action="append",
+        default=[],
+        metavar="TICKER:EX-DATE:NEW:OLD",
+        help="split a ticker of the generated world, as QQQ:2026-11-18:4:1; may be given again",
+    )
     parser.add_argument(
         "--data", type=Path, help="folder of recorded sessions (those that come with the product)"
     )
@@ -229,6 +240,15 @@ def _fault(text: str) -> Fault:
 
     try:
         return parse_fault(text)
+    except TradingError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _split(text: str) -> tuple[str, Split]:
+    from simulator.split_world import parse_split  # noqa: PLC0415 - as above
+
+    try:
+        return parse_split(text)
     except TradingError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

@@ -16,6 +16,7 @@ from black_scholes.synthetic_generator import Request, session_parts, synthetic_
 from models.option_columns import occ_to_polygon
 from models.symbols import INDICES
 from models.tables import OPTION_QUOTES, OPTION_TRADES
+from simulator.split_world import before_split, factor
 from utils.market_calendar import NEW_YORK, extended_hours, session
 
 if TYPE_CHECKING:
@@ -93,12 +94,13 @@ class Content:
         trades, quotes = [], []
         for ticker in TICKERS:
             market = synthetic_market(ticker, seed=self._seed)
+            ratio = self._ratio(ticker, day)
             for number in request.sessions():
                 for part in session_parts(market, request, number):
                     if part.table == OPTION_TRADES.name:
-                        trades.append(_thin(part.rows))
+                        trades.append(before_split(_thin(part.rows), ratio))
                     elif part.table == OPTION_QUOTES.name:
-                        quotes.append(part.rows)
+                        quotes.append(before_split(part.rows, ratio))
         ticks = _trades(pl.concat(trades))
         minutes = _minutes_of(ticks)
         return {
@@ -107,6 +109,11 @@ class Content:
             f"{OPTIONS}/minute_aggs_v1": minutes,
             f"{OPTIONS}/day_aggs_v1": _days_of(minutes, day),
         }
+
+    def _ratio(self, ticker: str, day: date) -> float:
+        """Return the shares that later splits make of one: flat files are never adjusted."""
+        instrument = self._world.instrument(ticker)
+        return factor(instrument.splits if instrument else (), day)
 
     def _of_recordings(self, day: date) -> dict[str, pl.DataFrame]:
         assert self._recorded is not None  # noqa: S101 - the caller looked

@@ -39,6 +39,7 @@ from simulator.s3_content import Content
 from simulator.schwab_market_data import MarketData
 from simulator.schwab_routes import SchwabRoutes
 from simulator.signals import end_of, stop_signals
+from simulator.split_world import SplitWorld
 from simulator.status import Status
 from simulator.stream_tape import Tape
 from simulator.streamer import Streamer, Surroundings
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from simulator.faults import Fault
     from simulator.tls import Trust
-    from simulator.world import World
+    from simulator.world import Split, World
 
 STREAMER_PATH = "/ws"
 
@@ -73,6 +74,7 @@ class Options:
             world's own choice.
         speed: Market seconds a wall second.
         seed: Of the generated world.
+        splits: Tickers that are split, as `simulator.split_world.parse_split` reads them.
         data: Folder of recorded sessions; None for those that come with the product.
         world: generated or recorded.
         requests_per_minute: Limit of market-data calls an app; 0 for none.
@@ -92,6 +94,7 @@ class Options:
     clock: str | None = None
     speed: float = 1.0
     seed: int = 7
+    splits: tuple[tuple[str, Split], ...] = ()
     data: Path | None = None
     world: str = "generated"
     requests_per_minute: int = facts.REQUESTS_PER_MINUTE
@@ -320,12 +323,17 @@ def open_world(options: Options) -> World:
         DataError: A data file cannot be read.
     """
     if options.world == "recorded":
+        if options.splits:
+            raise ConfigError(
+                "--split belongs to the generated world: leave --data and --world out"
+            )
         from simulator.recorded import SHIPPED, RecordedWorld  # noqa: PLC0415 - one of the two
 
         return RecordedWorld(options.data or SHIPPED)
     from simulator.generated import GeneratedWorld  # noqa: PLC0415 - one of the two
 
-    return GeneratedWorld(options.seed)
+    world = GeneratedWorld(options.seed)
+    return SplitWorld(world, options.splits) if options.splits else world
 
 
 def _trust() -> Trust:

@@ -11,6 +11,7 @@ import polars as pl
 
 from simulator import parameters
 from simulator import schwab_facts as facts
+from simulator.split_world import adjusted
 from simulator.wire_errors import bad_request
 from simulator.wire_quotes import milliseconds
 from simulator.world import BAR_SCHEMA
@@ -19,7 +20,7 @@ from utils.market_calendar import NEW_YORK, last_session, sessions, sessions_bac
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from simulator.world import Instrument, World
+    from simulator.world import Instrument, Split, World
 
 CHICAGO = ZoneInfo("America/Chicago")
 """Daily and longer candles carry midnight of this zone."""
@@ -171,23 +172,25 @@ def history_reply(
         "empty": candles.is_empty(),
     }
     if query.previous_close and len(candles):
-        reply |= _previous_close(world, instrument.symbol, candles["datetime"][0])
+        reply |= _previous_close(world, instrument.symbol, candles["datetime"][0], now)
     return reply
 
 
 def _candles(world: World, ticker: str, query: HistoryQuery, now: datetime) -> pl.DataFrame:
     start, end = query.bounds(now)
+    splits = _splits(world, ticker)
     if start > end:
         bars = pl.DataFrame(schema=BAR_SCHEMA)
     elif query.by_minutes:
         step = timedelta(minutes=query.frequency)
         bars = world.bars(ticker, start, min(now, _floor(end, step) + step), "1m")
+        bars = adjusted(bars, splits, now)
         if not query.extended_hours:
             bars = _regular_only(bars, _day(start), _day(end))
         bars = _merged(bars, query.frequency)
     else:
         bars = world.bars(ticker, start, end, INTERVAL[query.frequency_type])
-        bars = bars.with_columns(_candle_day(query.frequency_type))
+        bars = adjusted(bars, splits, now).with_columns(_candle_day(query.frequency_type))
     return bars.filter(pl.col("ts").is_between(start, end)).select(
         *(pl.col(name).round(4) for name in ("open", "high", "low", "close")),
         "volume",
@@ -232,9 +235,17 @@ def _merged(bars: pl.DataFrame, minutes: int) -> pl.DataFrame:
     )
 
 
-def _previous_close(world: World, ticker: str, first_ms: int) -> dict[str, Any]:
+def _splits(world: World, ticker: str) -> tuple[Split, ...]:
+    """Return a ticker's splits: Schwab's candles are always adjusted for them."""
+    instrument = world.instrument(ticker)
+    return instrument.splits if instrument else ()
+
+
+def _previous_close(world: World, ticker: str, first_ms: int, now: datetime) -> dict[str, Any]:
     before = _midnight(_day(datetime.fromtimestamp(first_ms / 1000, UTC)))
-    bars = world.bars(ticker, before - 10 * _DAY, before, "1d")
+    bars = adjusted(
+        world.bars(ticker, before - 10 * _DAY, before, "1d"), _splits(world, ticker), now
+    )
     if bars.is_empty():
         return {}
     day = _day(bars["ts"][-1])

@@ -34,6 +34,15 @@ or monthly bar the open of its first session), prices in USD, volume in shares."
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """One split: from `ex_date` on, `split_from` shares are `split_to`."""
+
+    ex_date: date
+    split_to: float
+    split_from: float
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """What is known of an underlying, whatever the time.
 
@@ -47,6 +56,7 @@ class Instrument:
         optionable: Whether options are listed on it.
         dividends_a_year: Payments a year, 0 for none.
         dividends: All cash dividends that the world knows, past and future, by ex-date.
+        splits: All splits that the world knows, by ex-date.
     """
 
     symbol: str
@@ -58,6 +68,7 @@ class Instrument:
     optionable: bool = True
     dividends_a_year: int = 0
     dividends: tuple[Dividend, ...] = ()
+    splits: tuple[Split, ...] = ()
 
     def last_dividend(self, day: date) -> Dividend | None:
         """Return the newest dividend whose ex-date is `day` or earlier."""
@@ -156,7 +167,7 @@ class World(Protocol):
         ...
 
     def bars(self, ticker: str, start: datetime, end: datetime, interval: str) -> pl.DataFrame:
-        """Return the bars that start in [start, end), as `BAR_SCHEMA`, oldest first.
+        """Return the bars that start in [start, end), as `BAR_SCHEMA`, as traded, oldest first.
 
         `end` is also the knowledge of the asker: of a bar that is still forming at `end` only what
         had happened by then is told, so never pass an `end` after the market's now.

@@ -12,6 +12,7 @@ from simulator.option_tape import MINUTES
 from simulator.polygon import facts
 from simulator.polygon.plans import Data, Recency
 from simulator.polygon.replies import bad_request, enveloped, not_entitled, without_nulls
+from simulator.split_world import adjusted
 from utils.market_calendar import NEW_YORK, sessions
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def aggregates(  # noqa: PLR0913 - the path's own
     until = min(_whole(end, timespan), plan.knows(now))
     base = _base(world, found, start, until, timespan) if found else pl.DataFrame(schema=BARS)
     descending = asked.query.get("sort", "asc") == "desc"
-    base = base.sort("ts", descending=descending)
+    base = _as_asked(base, world, found, asked, now).sort("ts", descending=descending)
     some = base.head(limit)
     bars = _longer(some, multiplier, timespan).sort("ts", descending=descending)
     reply: dict[str, Any] = {
@@ -94,6 +95,7 @@ def previous(world: World, plan: Plan, now: datetime, asked: Asked, found: Named
     start = datetime.combine(today - timedelta(days=10), time(), NEW_YORK).astimezone(UTC)
     midnight = datetime.combine(today, time(), NEW_YORK).astimezone(UTC)
     bars = _base(world, found, start, min(midnight, seen), "day").tail(1)
+    bars = _as_asked(bars, world, found, asked, now)
     rows = [
         {"T": found.ticker, **_wire(row, index=found.is_index)}
         for row in bars.iter_rows(named=True)
@@ -145,6 +147,16 @@ def _base(
     else:
         named = minute_bars(world, found, start, until)
     return _longer(named, 1, "day")
+
+
+def _as_asked(
+    bars: pl.DataFrame, world: World, found: Named | None, asked: Asked, now: datetime
+) -> pl.DataFrame:
+    """Return bars of a share adjusted for splits, unless the request wants them as traded."""
+    if found is None or found.occ_symbol is not None or not asked.flag("adjusted", default=True):
+        return bars
+    instrument = world.instrument(found.underlying)
+    return adjusted(bars, instrument.splits, now) if instrument else bars
 
 
 def second_bars(world: World, found: Named, start: datetime, until: datetime) -> pl.DataFrame:

@@ -165,9 +165,37 @@ def dividends(world: World, plan: Plan, now: datetime, asked: Asked) -> dict[str
     return page(asked, frame, asked.limit(facts.DEFAULT_LIST, 1000), rows)
 
 
-def splits() -> dict[str, Any]:
-    """Return no splits: no world has any."""
-    return enveloped({"results": []})
+def splits(world: World, plan: Plan, now: datetime, asked: Asked) -> dict[str, Any]:
+    """Return a page of splits; of those to come what is announced, half a year ahead."""
+    ticker = asked.query.get("ticker", "")
+    instrument = world.instrument(ticker)
+    until = now.astimezone(NEW_YORK).date() + timedelta(days=183)
+    known = [
+        (each.ex_date, each.split_from, each.split_to)
+        for each in (instrument.splits if instrument else ())
+        if plan.first_day(now) <= each.ex_date <= until
+    ]
+    frame = pl.DataFrame(
+        known,
+        schema={"ex_date": pl.Date(), "split_from": pl.Float64(), "split_to": pl.Float64()},
+        orient="row",
+    )
+    frame = filtered(frame, asked, "execution_date", "ex_date", date.fromisoformat)
+    frame = frame.sort("ex_date", descending=asked.query.get("order", "desc") == "desc")
+
+    def rows(some: pl.DataFrame) -> list[dict[str, Any]]:
+        return [
+            {
+                "execution_date": row["ex_date"].isoformat(),
+                "id": f"S{row['ex_date']:%Y%m%d}{ticker}",
+                "split_from": row["split_from"],
+                "split_to": row["split_to"],
+                "ticker": ticker,
+            }
+            for row in some.iter_rows(named=True)
+        ]
+
+    return page(asked, frame, asked.limit(facts.DEFAULT_LIST, 1000), rows)
 
 
 def market_status(now: datetime) -> dict[str, Any]:

@@ -122,7 +122,9 @@ class PolygonRoutes:
             "/v3/reference/dividends": lambda call: reference.dividends(
                 call.world, call.plan, call.now, call.asked
             ),
-            "/v3/reference/splits": lambda _call: reference.splits(),
+            "/v3/reference/splits": lambda call: reference.splits(
+                call.world, call.plan, call.now, call.asked
+            ),
             "/v3/reference/exchanges": lambda _call: reference.exchanges(),
             "/v3/reference/conditions": lambda _call: reference.conditions(),
             "/v3/trades/{ticker}": partial(_ticks, Data.TRADES),

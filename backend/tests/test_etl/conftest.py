@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 import urllib.request
 import uuid
 from concurrent.futures import Future
@@ -67,6 +68,10 @@ class Market:
     def clear(self) -> None:
         self._admin("DELETE", "/simulator/faults")
 
+    def move(self, now: str) -> None:
+        """Move the market's clock on to a moment, New York."""
+        self._admin("POST", "/simulator/clock", {"now": now})
+
     def fired(self) -> list[int]:
         return [each["fired"] for each in self._admin("GET", "/simulator/faults")]
 
@@ -86,7 +91,14 @@ class Market:
 @pytest.fixture(scope="session")
 def evening() -> Iterator[Market]:
     """A market that stands still when Friday, 20 November 2026 is wholly over."""
-    arguments = ("--clock", "2026-11-20T20:00", "--speed", "0", "--requests-per-minute", "0")
+    with started() as market:
+        yield market
+
+
+@contextmanager
+def started(*more: str) -> Iterator[Market]:
+    """Start a simulator whose clock stands still at the end of 20 November 2026."""
+    arguments = ("--clock", "2026-11-20T20:00", "--speed", "0", "--requests-per-minute", "0", *more)
     command = [sys.executable, "-m", "simulator", "--port", "0", "--auto-approve", *arguments]
     child = subprocess.Popen(command, cwd=BACKEND, stdout=subprocess.PIPE, text=True)
     assert child.stdout
@@ -169,6 +181,19 @@ class Time:
     def pause(self, seconds: float) -> None:
         self.waited += seconds
         self.now += timedelta(seconds=seconds)
+
+
+class Wall(Time):
+    """The machine's clock: of runs beside each other, where one waits while another works."""
+
+    def clock(self) -> datetime:
+        return wall_clock()
+
+    def seconds(self) -> float:
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(min(seconds, 0.05))
 
 
 @dataclass

@@ -21,6 +21,7 @@ from models.errors import ConfigError, StoreError
 from pipeline.etl_events import PartitionDone, RunEnded
 from pipeline.ledger import Scope, pause_s
 from pipeline.partition import LEASE_S, Partition
+from tests.test_etl.conftest import Wall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,8 @@ def test_a_second_run_finds_nothing_to_do(etl: Etl) -> None:
 def test_two_runs_at_once_share_the_work(etl: Etl) -> None:
     wanted = etl.partitions(*WEEK, tickers=("QQQ", "SPY", "IWM", "AAPL"), dataset="equity_bars_1d")
     wanted += etl.partitions(*WEEK, tickers=("QQQ", "SPY", "IWM", "AAPL"))
-    runners = [etl.runner(wanted) for _ in range(2)]
+    beside = replace(etl, time=Wall())
+    runners = [beside.runner(wanted) for _ in range(2)]
 
     def done(number: int) -> list[Any]:
         with closing(runners[number].run()) as events:

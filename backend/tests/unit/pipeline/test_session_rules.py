@@ -11,8 +11,9 @@ import pytest
 from black_scholes import american
 from models.options import OptionChain
 from models.tables import QUARANTINE, SPLITS, frame_schema
+from pipeline.day_rules import day_context
 from pipeline.quality import Checked
-from pipeline.session_context import clock_context, day_context
+from pipeline.session_context import clock_context
 from pipeline.session_enrich import enrich_session
 from pipeline.session_rules import Beside, judge_session, quote_rules, rules_of
 from utils import market_calendar
