@@ -106,6 +106,12 @@ def _sentence(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}", USAGE
+    from pydantic import ValidationError  # noqa: PLC0415 - `--help` answers before it
+
+    from models.base import sentence  # noqa: PLC0415 - the same
+
+    if isinstance(error, ValidationError):
+        return sentence(error), FAILED
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)", FAILED
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from app.publish import publish
 from engine.paper import PaperAccount, PaperBroker
-from models.decisions import Decision, Denied
+from models.decisions import Decision, Denied, Signalled
 from models.errors import RiskDenied, StoreError
 from models.journal import Opened
 from models.order_terms import AccountKind, Mode
@@ -46,6 +46,7 @@ class Books:
         past: How many decisions earlier runs left.
         denied: How many tickets the gate has denied in this run.
         listener: Is told of each decision, once it is in the journal.
+        signal: One that waits for what comes of it.
     """
 
     account_id: str
@@ -54,14 +55,25 @@ class Books:
     past: int
     denied: int = 0
     listener: Callable[[Decision], None] | None = None
+    signal: Signalled | None = None
 
     def record(self, decision: Decision) -> None:
-        """Write a decision to the journal, and keep it for the database."""
-        self.journal.append(decision)
-        self.rows.add(decision)
-        self.denied += isinstance(decision, Denied)
-        if self.listener is not None:
-            self.listener(decision)
+        """Write a decision to the journal, and keep it for the database.
+
+        Nothing is done upon a signal alone: it is written together with what comes of it, its denial
+        or its intent, so that an order waits for the disk once.
+        """
+        if isinstance(decision, Signalled):
+            self.signal = decision
+            return
+        together = (decision,) if self.signal is None else (self.signal, decision)
+        self.signal = None
+        self.journal.append(*together)
+        for each in together:
+            self.rows.add(each)
+            self.denied += isinstance(each, Denied)
+            if self.listener is not None:
+                self.listener(each)
 
     def decisions(self) -> Iterator[Decision]:
         """Yield every decision of the journal, oldest first."""

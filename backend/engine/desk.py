@@ -10,12 +10,16 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import ValidationError
+
 from engine.exposure import DELTA, HELD, SHOCKS, Holdings, exposure
 from engine.timers import Timer
+from models.base import sentence
 from models.errors import ConfigError, OrderRejected
 from models.order_groups import orders_of
 from models.order_terms import OrderType, PositionEffect, SignalAction
 from models.trading import Order
+from ports.strategy import BookGreeks
 from utils.clock import to_ns, to_time
 from utils.market_sessions import NEW_YORK
 
@@ -52,22 +56,6 @@ class Wish(NamedTuple):
     ticket: OrderTicket | None
     target: str | None = None
     why: Mapping[str, object] | None = None
-
-
-class BookGreeks(NamedTuple):
-    """How a book moves, USD.
-
-    Attributes:
-        delta: USD of shares that it moves like.
-        gamma: Change of that when all underlyings move by 1 %.
-        vega: A point of volatility.
-        theta: A calendar day.
-    """
-
-    delta: float
-    gamma: float
-    vega: float
-    theta: float
 
 
 class Names(NamedTuple):
@@ -218,17 +206,25 @@ class EngineDesk:
         return first.client_order_id
 
     def order(self, **terms: Any) -> Order:
-        """Return an order with name, account, mode, id and time filled in."""
-        self._numbered += 1
+        """Return an order with name, account, mode, id and time filled in.
+
+        Raises:
+            OrderRejected: The terms make no order; one sentence says which and why.
+        """
         names = self._names
-        return Order(
-            client_order_id=f"{names.run_id}-{self._numbered}",
-            account_id=names.account_id,
-            mode=names.mode,
-            strategy=names.strategy,
-            created_at=to_time(self._market.now_ns),
-            **terms,
-        )
+        try:
+            order = Order(
+                client_order_id=f"{names.run_id}-{self._numbered + 1}",
+                account_id=names.account_id,
+                mode=names.mode,
+                strategy=names.strategy,
+                created_at=to_time(self._market.now_ns),
+                **terms,
+            )
+        except ValidationError as error:
+            raise _refused(sentence(error)) from None
+        self._numbered += 1
+        return order
 
     def cancel(self, client_order_id: str) -> None:
         """Ask to cancel an order."""
@@ -244,12 +240,11 @@ class EngineDesk:
         """Ask for other prices; see `ports.strategy.Desk.replace`.
 
         Raises:
-            OrderRejected: There is no such order of this run.
+            OrderRejected: There is no such order of this run, or the prices do not fit it.
         """
         old = self._book.order(client_order_id)
         if old is None:
-            reason = f"there is no order {client_order_id}"
-            raise OrderRejected(f"order refused: {reason}", reason=reason)
+            raise _refused(f"there is no order {client_order_id}")
         limit = old.limit_price if limit_price is None else limit_price
         order = self.order(
             legs=old.legs,
@@ -278,6 +273,10 @@ class EngineDesk:
         if step_ns <= 0:
             raise ConfigError(f"a timer every {seconds} s: give more than 0 seconds")
         self.wishes.append(Timer(self._market.now_ns + step_ns, name, step_ns))
+
+
+def _refused(reason: str) -> OrderRejected:
+    return OrderRejected(f"order refused: {reason}", reason=reason)
 
 
 def _action_of(order: Order) -> SignalAction:

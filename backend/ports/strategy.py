@@ -84,6 +84,22 @@ class ChainView(NamedTuple):
     vega_per_point: NDArray[np.float64]
 
 
+class BookGreeks(NamedTuple):
+    """How a book moves, USD.
+
+    Attributes:
+        delta: USD of shares that it moves like.
+        gamma: Change of that when all underlyings move by 1 %.
+        vega: A point of volatility.
+        theta: A calendar day.
+    """
+
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+
+
 class Desk(Protocol):
     """What a strategy may see and ask. Orders leave after its handler has returned."""
 
@@ -118,6 +134,13 @@ class Desk(Protocol):
         """Return what is held by symbol, marked at the newest quotes."""
         ...
 
+    def greeks(self) -> BookGreeks:
+        """Return how all that is held moves, priced anew at the newest quotes of it alone.
+
+        Quick enough to be asked at every quote of a holding, where `chain` prices all contracts.
+        """
+        ...
+
     def orders(self) -> Sequence[Order]:
         """Return this strategy's orders that have not ended, oldest first."""
         ...
@@ -146,6 +169,9 @@ class Desk(Protocol):
             limit_price: USD a unit at worst; of several legs debit positive, credit negative; None
                 is a market order.
             why: What the strategy saw, for the journal.
+
+        Raises:
+            OrderRejected: Legs, quantity and price make no order; nothing was asked.
         """
         ...
 
@@ -165,7 +191,11 @@ class Desk(Protocol):
         ...
 
     def order(self, **terms: object) -> Order:
-        """Return an `Order` with this strategy's name, account, mode, id and time filled in."""
+        """Return an `Order` with this strategy's name, account, mode, id and time filled in.
+
+        Raises:
+            OrderRejected: The terms make no order; one sentence says which and why.
+        """
         ...
 
     def cancel(self, client_order_id: str) -> None:

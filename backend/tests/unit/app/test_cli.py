@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app import cli
 from models import errors
+from models.order_terms import Side
+from models.trading import Leg
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,17 @@ def test_each_error_is_one_sentence_with_its_status(
     assert shown.out == ""
     assert len(shown.err.splitlines()) == 1
     assert "Traceback" not in shown.err
+
+
+def test_a_value_that_no_model_takes_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    def command(_arguments: argparse.Namespace) -> int:
+        Leg(symbol="QQQ", side=Side.BUY, quantity=Decimal(0))
+        return 0
+
+    assert cli.run(argparse.ArgumentParser(), command, []) == 1
+    shown = capsys.readouterr().err.splitlines()
+    assert len(shown) == 1
+    assert "Leg.quantity: Input should be greater than 0" in shown[0]
 
 
 def test_every_error_of_ours_has_a_status() -> None:

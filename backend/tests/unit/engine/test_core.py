@@ -17,6 +17,7 @@ from engine.desk import Names
 from engine.fees import NoFees
 from engine.paper import PaperAccount, PaperBroker
 from models.decisions import Decision, Denied, Heard, Intended, Signalled
+from models.errors import OrderRejected
 from models.events import Heartbeat, OrderUpdate, Quote
 from models.order_terms import AccountKind, Mode, OrderStatus, Side
 from models.trading import AccountTerms, Leg
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ACCOUNT = "A" * 64
+BUY = Leg(symbol="QQQ", side=Side.BUY)
 OPEN_NS = 1_700_058_600_000_000_000
 SECOND = 1_000_000_000
 
@@ -225,3 +227,38 @@ def test_what_is_asked_for_at_the_end_does_not_leave() -> None:
     engine.run([quote(1)])
     engine.finish()
     assert not records
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (
+            lambda desk: desk.open([], 1),
+            r"order refused: Order\.legs: ",
+        ),
+        (
+            lambda desk: desk.open([BUY], 0),
+            r"order refused: Order\.quantity: .*greater than 0",
+        ),
+        (
+            lambda desk: desk.close([BUY], 1, limit_price=Decimal(-3)),
+            "order refused: Order: limit_price does not fit LIMIT",
+        ),
+        (
+            lambda desk: desk.order(legs=(BUY,), order_type="STOP", quantity=1),
+            "order refused: Order: stop_price does not fit STOP",
+        ),
+    ],
+)
+def test_what_makes_no_order_is_refused_in_one_sentence(
+    asked: Callable[[Any], object], sentence: str
+) -> None:
+    engine = engine_of(Scripted({}), lambda _: None)
+    engine.start(OPEN_NS)
+    with pytest.raises(OrderRejected, match=sentence) as found:
+        asked(engine.strategy.desk)
+    assert "\n" not in str(found.value)
+    assert not engine.desk.wishes
+    assert (
+        engine.desk.order(legs=(BUY,), order_type="MARKET", quantity=1).client_order_id == "run-1"
+    )
