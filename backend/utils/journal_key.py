@@ -23,27 +23,29 @@ def key_path() -> Path:
 
 
 def journal_key() -> bytes:
-    """Return the key, made at the first call.
+    """Return the key, made at the first call; it is there whole or not at all.
 
     Raises:
         ConfigError: It cannot be read or made, or others can read it.
     """
     path = key_path()
+    if path.exists():
+        return read_key(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    made = secrets.token_bytes(KEY_BYTES)
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "wb") as opened:
+            opened.write(made)
+            opened.flush()
+            os.fsync(file)
+        os.link(draft, path)
+    except FileExistsError:  # another program was quicker: its key is the one
         return read_key(path)
     except OSError as error:
         raise ConfigError(f"the journals' key {path} cannot be made: {error.strerror}") from None
-    made = secrets.token_bytes(KEY_BYTES)
-    try:
-        os.write(file, made)
-        os.fsync(file)
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise ConfigError(f"the journals' key {path} cannot be made: {error.strerror}") from None
     finally:
-        os.close(file)
+        draft.unlink(missing_ok=True)
     return made
 
 
