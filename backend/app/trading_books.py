@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.publish import publish
+from app.paper_file import PaperFile
 from engine.paper import PaperAccount, PaperBroker
 from models.decisions import Decision, Denied, Signalled
 from models.errors import RiskDenied, StoreError
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from models.events import OrderUpdate
     from models.order_groups import OrderTicket
     from models.trading import Order
-
-_encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
 @dataclass
@@ -122,11 +120,12 @@ def open_paper_account(
         order_ids=lambda: next(ids),
         rules=rules,
     )
-    path = _account_file(account_id)
-    if path.exists():
+    kept = PaperFile(_account_file(account_id)).read()
+    if kept is not None:
         try:
-            account.restore(msgspec.json.decode(path.read_bytes()))
-        except (OSError, msgspec.MsgspecError) as error:
+            account.restore(kept)
+        except msgspec.MsgspecError as error:
+            path = _account_file(account_id)
             raise StoreError(f"the paper account {path} cannot be read: {error}") from None
     return account
 
@@ -148,6 +147,7 @@ class KeptPaperBroker(PaperBroker):
     ) -> None:
         super().__init__(account, clock)
         self._refusal = refusal
+        self._file = PaperFile(_account_file(account.terms.account_id))
 
     def submit(self, ticket: OrderTicket) -> list[OrderUpdate]:
         """Place a ticket, unless trading is stopped.
@@ -175,21 +175,8 @@ class KeptPaperBroker(PaperBroker):
 
     def _tell(self, updates: list[OrderUpdate]) -> list[OrderUpdate]:
         if updates:
-            keep_paper_account(self.account)
+            self._file.keep(self.account.state)
         return super()._tell(updates)
-
-
-def keep_paper_account(account: PaperAccount) -> None:
-    """Keep a paper account as it is now; the old state stands until the new one is whole.
-
-    Raises:
-        StoreError: The disk refuses.
-    """
-    path = _account_file(account.terms.account_id)
-    try:
-        publish(path, _encode(account.snapshot()))
-    except OSError as error:
-        raise StoreError(f"the paper account {path} cannot be kept: {error.strerror}") from None
 
 
 def _account_file(account_id: str) -> Path:
