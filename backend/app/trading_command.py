@@ -17,7 +17,7 @@ from app.strategy_catalog import find_strategy, read_parameters
 from app.trading_feed import open_feed
 from app.trading_session import PaperAsked, Setup, paper_session
 from app.trading_view import TradingView
-from app.trading_words import coloured, positions_table
+from app.trading_words import coloured, gains_words, positions_table
 from app.wiring import open_store, store_place
 from engine.limits import RiskLimits
 from engine.risk import RiskGate
@@ -162,6 +162,8 @@ def _show(session: TradingSession, console: Console, *, as_json: bool) -> None:
     engine, names = session.engine, session.engine.names
     held = engine.market.positions(engine.portfolio, names.account_id, names.mode, with_flat=True)
     console.print(positions_table(held.values()))
+    if gains := session.mirror.attribution.days.values():
+        console.print(gains_words(gains), soft_wrap=True)
     console.print(
         f"{result['orders']} orders, {result['filled']} filled, {result['denied']} denied; fees "
         f"{result['fees']} USD; result ",

@@ -11,7 +11,14 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from app.trading_words import coloured, decision_words, money, orders_table, positions_table
+from app.trading_words import (
+    coloured,
+    decision_words,
+    gains_words,
+    money,
+    orders_table,
+    positions_table,
+)
 from engine.net_greeks import net_greeks
 from utils.clock import to_time
 from utils.market_calendar import NEW_YORK
@@ -84,6 +91,8 @@ class TradingView(contextlib.AbstractContextManager["TradingView"]):
             f"  cash {money(balances.cash)}  buying power {money(balances.buying_power)}",
         )
         parts: list[RenderableType] = [head, self._second_line()]
+        if gains := session.mirror.attribution.days.values():
+            parts.append(gains_words(gains))
         held = engine.market.positions(engine.portfolio, names.account_id, names.mode)
         if held:
             parts.append(positions_table(held.values()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from app.order_words import instrument, order_words, price, ticket_words
+from engine.attribution import Attributed
 from models.decisions import (
     Alarmed,
     Began,
@@ -92,6 +94,18 @@ def _warned(decision: Alarmed | Halted | LimitsRead | Restrained) -> Text:
     flat = ", what is held is closed" if decision.flatten else ""
     what = f"STOPPED by {decision.by}: {decision.reason}{flat}"
     return Text(what if decision.reason else f"trading goes on, by {decision.by}", "bold red")
+
+
+def gains_words(gains: Iterable[Attributed]) -> Text:
+    """Return where gains came from: `gained by delta +1.20, gamma -0.40, ...`, USD."""
+    total = Attributed()
+    for each in gains:
+        total.add(each)
+    words = Text("gained by", _DIM)
+    for part in fields(total):
+        if usd := getattr(total, part.name):
+            words.append(f" {part.name} ").append(coloured(usd))
+    return words
 
 
 def ended_words(ended: Settlement) -> str:
