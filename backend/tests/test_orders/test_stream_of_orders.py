@@ -252,8 +252,8 @@ class Session:
 
     def finish(self) -> None:
         """Let everything be told."""
-        for _ in range(8):
-            self.pass_time(POLL_S)
+        for _ in range(80):  # as a run does: no step is longer than those before
+            self.pass_time(POLL_S / 10)
         assert not any(self.waiting.values()), "every execution was heard of"
         entries = {entry.origin: entry for entry in self.bench.exchange.book}
         for name, state in self.engine.book.states.items():
