@@ -8,7 +8,7 @@ themselves. `apply` joins what is told so that the same updates end in the same 
   REPLACED, CANCELED, EXPIRED, REJECTED, DENIED. A fill that comes late, after CANCELED or another
   end, is booked (the late-fill rule): the quantity grows, and FILLED follows when it is complete.
 - Among states that are not terminal the newest counts by the update's time; at equal times the one
-  that is further on. What is only said by us (NEW, SUBMITTED, UNKNOWN) yields to what the broker
+  that is further on: SUBMITTED becomes UNKNOWN when its answer is lost. What is only said by us (NEW, SUBMITTED, UNKNOWN) yields to what the broker
   says, whatever the times.
 - Each execution is booked once, by its id.
 """
@@ -119,5 +119,5 @@ def _key(said: tuple[OrderStatus, int, str]) -> tuple[int, int, int, str]:
     if status.terminal:
         return (_FINAL, rank, said_ns, reason)
     if status in _SAID_BY_US:
-        return (_OURS, rank, said_ns, reason)
+        return (_OURS, said_ns, rank, reason)
     return (_BROKERS, said_ns, rank, reason)

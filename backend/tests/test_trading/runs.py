@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,8 @@ class Starter:
     def close(self) -> None:
         """End what still runs."""
         if self._run is not None:
-            os.kill(self._run, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended by itself, which a test will say
+                os.kill(self._run, signal.SIGKILL)
         self._child.communicate()
 
 

@@ -110,6 +110,9 @@ def test_no_sequence_breaks_the_rules() -> None:
     [
         ([update(OrderStatus.WORKING), update(OrderStatus.SUBMITTED, 9)], "WORKING", 0),
         ([update(OrderStatus.WORKING), update(OrderStatus.UNKNOWN, 9)], "WORKING", 0),
+        ([update(OrderStatus.SUBMITTED, 1), update(OrderStatus.UNKNOWN, 9)], "UNKNOWN", 0),
+        ([update(OrderStatus.UNKNOWN, 1), update(OrderStatus.SUBMITTED, 9)], "SUBMITTED", 0),
+        ([update(OrderStatus.UNKNOWN, 9), update(OrderStatus.WORKING, 1)], "WORKING", 0),
         ([update(OrderStatus.WORKING, 1, 2)], "PARTIALLY_FILLED", 2),
         ([update(OrderStatus.PENDING_CANCEL, 2), update(OrderStatus.WORKING, 3)], "WORKING", 0),
         (
