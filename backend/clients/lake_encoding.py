@@ -16,6 +16,7 @@ ROW_GROUP: Final = 65_536
 """Rows; a minute of a large chain is in one of them, or two."""
 
 ZSTD_LEVEL: Final = 1
+_PAGE_BYTES = 1 << 20  # a column of a row group is one page, or two
 _WRITE_BYTES = 1 << 18
 
 
@@ -35,6 +36,7 @@ def encode(rows: Frame, path: Path, metadata: Mapping[str, str]) -> None:
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         row_group_size=ROW_GROUP,
+        data_page_size=_PAGE_BYTES,
         metadata=dict(metadata),
     )
 
@@ -104,7 +106,7 @@ def ordered(rows: Frame, sort_key: Sequence[str]) -> Frame:
     # By contract already, as the source sends them: one stable sort by time is enough.
     symbols = [name for name in keys if name != "ts"]
     most = keys[: keys.index("ts") + 1] if _is_sorted(rows, symbols) else keys
-    return rows.sort(most, maintain_order=True)
+    return rows.sort(most, maintain_order=True, multithreaded=False)
 
 
 def _is_sorted(rows: Frame, names: Sequence[str]) -> bool:

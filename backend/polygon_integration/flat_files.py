@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 
-from polygon_integration.flat_blocks import BLOCK_BYTES, LONGEST_LINE, Block, blocks
+from polygon_integration.flat_blocks import NEWLINE, Block, blocks
 from polygon_integration.flat_parse import TICKER, BadLine, Parser, Run, wanted_roots
 
 if TYPE_CHECKING:
@@ -30,13 +30,16 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 16 << 20
 """Lines that are parsed at once; memory is a small multiple of it."""
 
-FILTERED_BYTES: Final = 1 << 19
+FILTERED_BYTES: Final = 1 << 21
 """The same where most of the file is passed over: parsing keeps up with the inflating."""
 
 _SEARCHED = 4
 """Up to so many tickers are searched for in the blocks that are passed over."""
 
-_SAMPLE = 1 << 14
+_SAMPLE = 1 << 16
+
+_USUAL = b"O:CP"
+"""What stands in the ticker of every option."""
 
 
 class Unsorted(Exception):
@@ -116,15 +119,23 @@ class DayFile:
 def _ahead(
     pool: ThreadPoolExecutor, parser: Parser, pieces: Iterator[_Piece | None]
 ) -> Iterator[list[Run]]:
-    """Parse each piece while the next one is collected; hand it on as soon as it is parsed."""
-    waiting: deque[Future[list[Run]]] = deque()
+    """Parse pieces while later ones are collected; hand each on as soon as it is parsed.
+
+    Up to `PIECE_BYTES` of text wait, one piece at the least, so that a few underlyings are parsed
+    while the rest of the file is inflated.
+    """
+    waiting: deque[tuple[_Piece, Future[list[Run]]]] = deque()
+    size = 0
     for piece in pieces:
         if piece is not None:
-            waiting.append(pool.submit(piece.parse, parser))
-        if len(waiting) > 1 or (waiting and waiting[0].done()):
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+            waiting.append((piece, pool.submit(piece.parse, parser)))
+            size += len(piece.text)
+        while waiting and ((len(waiting) > 1 and size > PIECE_BYTES) or waiting[0][1].done()):
+            oldest, parsed = waiting.popleft()
+            size -= len(oldest.text)
+            yield parsed.result()
+    for _, parsed in waiting:
+        yield parsed.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +189,10 @@ def _pieces(
                     raise Unsorted(file.name)
                 yield collected.taken(is_last=True) if collected.texts else None
                 continue
+            if collected.size >= (FILTERED_BYTES if by_order else PIECE_BYTES):
+                yield collected.taken()  # only now it is known not to be the last
             reading.parsed += block.lines
             collected.add(block)
-            if collected.size >= (FILTERED_BYTES if by_order else PIECE_BYTES):
-                yield collected.taken()
         if collected.texts:
             yield collected.taken()
 
@@ -201,8 +212,6 @@ class _Skipping:
         self._ranges = [(name + tails[0], name + tails[1]) for name in names]
         self._names = names if len(names) <= _SEARCHED else []
         self._last = b""
-        self._found = np.empty(LONGEST_LINE + BLOCK_BYTES, np.bool_)
-        self._equal = np.empty(LONGEST_LINE + BLOCK_BYTES, np.bool_)
         self.is_broken = False
 
     @property
@@ -227,21 +236,20 @@ class _Skipping:
     def _holds(self, block: Block, name: bytes, bounds: tuple[bytes, bytes]) -> bool:
         """Return whether a wanted ticker stands where the order says that there is none.
 
-        Letter by letter behind all line ends at once, the last one first: mostly it is enough.
+        A letter of it that stands nowhere in the block is enough to tell. Else all places of its
+        least usual letter are looked at together.
         """
-        count = len(block.line_ends) - len(name) - 1
-        if count <= 0:
+        if any(block.buffer.find(letter, block.begin, block.end) < 0 for letter in name):
             return False
-        octets, found, equal = block.octets, self._found[:count], self._equal[:count]
-        before = block.line_ends[:count]
-        for place in range(len(name) - 1, -1, -1):
-            np.equal(octets[place + 1 : place + 1 + count], name[place], out=equal)
-            np.logical_and(before, equal, out=found)
-            if not found.any():
-                return False
-            before = found
-        starts = np.flatnonzero(found) + 1 + block.begin
-        return any(bounds[0] <= block.ticker_at(int(start)) < bounds[1] for start in starts)
+        octets = block.octets
+        rare = min(range(len(name)), key=lambda place: _USUAL.count(name[place]))
+        starts = np.flatnonzero(octets == name[rare]) - rare
+        starts = starts[(starts > 0) & (starts < len(octets) - len(name))]
+        for place, letter in ((-1, NEWLINE), *enumerate(name)):
+            starts = starts[octets[starts + place] == letter]
+        return any(
+            bounds[0] <= block.ticker_at(int(start) + block.begin) < bounds[1] for start in starts
+        )
 
 
 def _in_order(block: Block) -> bool:
