@@ -26,6 +26,7 @@ from utils.paths import state_folder
 from utils.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from models.tables import Frame
@@ -228,12 +229,15 @@ def store_day(job: Job) -> Done:
             return Done(
                 job.day, State.AVAILABLE, was_there=True, empty=_empty(job, before.underlyings)
             )
+    gone = (
+        [] if known is None or before else [n for n, had in known.underlyings.items() if had.rows]
+    )
     day = _Day(lake, what, files, job, found.remote)
     try:
-        reading, stored = day.store(missing)
+        reading, stored = day.store(missing, gone)
     except DataError:  # what lies here may be at fault: once more, from the service
         day.discard()
-        reading, stored = day.store(missing)
+        reading, stored = day.store(missing, gone)
     lake.place.settle()
     entry = _entry(found.remote, reading, stored, before, is_whole=not missing)
     lake.place.write(ledger_key(what, job.day, job.origin), msgspec.json.encode(entry))
@@ -267,8 +271,14 @@ class _Day:
     def folder(self) -> Path:
         return state_folder("parts")
 
-    def store(self, underlyings: tuple[str, ...]) -> tuple[Reading, dict[str, Stored]]:
+    def store(
+        self, underlyings: tuple[str, ...], before: Sequence[str]
+    ) -> tuple[Reading, dict[str, Stored]]:
         """Replace the partitions of some underlyings, or of all, by what the object has.
+
+        Args:
+            underlyings: Some; none means all.
+            before: Underlyings of which an earlier edition of the object had rows.
 
         Raises:
             DataError: The object is damaged, or its header has changed.
@@ -298,7 +308,7 @@ class _Day:
                 except Unsorted:
                     writer.clear()
                     continue
-                writer.publish()
+                writer.publish(before)
                 return reading, stored
 
     def _opened(self) -> Transfer:

@@ -18,7 +18,7 @@ from clients.lake_shared import SHARING_ROWS, UNDERLYINGS, SharedFile
 from models.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date
     from types import TracebackType
 
@@ -143,10 +143,14 @@ class PartitionWriter:
         self._count += 1
         self._shared = self._sharer()
 
-    def publish(self) -> dict[str, int]:
+    def publish(self, gone: Iterable[str] = ()) -> dict[str, int]:
         """Publish every underlying's file in place of what was there.
 
-        A file that was made from something better (`MADE_FROM`) stays.
+        A file that was made from something better (`MADE_FROM`) stays. Of a whole market the file
+        that many share goes where none shares it any more.
+
+        Args:
+            gone: Underlyings that had rows and have none now: their files go.
 
         Returns:
             Rows of each underlying.
@@ -166,6 +170,11 @@ class PartitionWriter:
             raise disk_error(error, str(self._folder)) from None
         if shared is not None:
             self._place.publish(shared, self._partition.key(SHARED))
+        elif self._sharing:
+            self._place.remove(self._partition.key(SHARED))
+        for underlying in gone:
+            if underlying not in self._staged and not self._is_better(underlying):
+                self._place.remove(self._partition.key(underlying))
         return {underlying: staged.total for underlying, staged in self._staged.items()}
 
     def _is_better(self, underlying: str) -> bool:

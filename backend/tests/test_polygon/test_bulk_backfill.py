@@ -13,12 +13,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
 from app.flat_audit import compare
-from app.flat_backfill import read_entry
-from clients.lake import Lake
+from app.flat_backfill import Stored, ledger_key, read_entry, simulated_job, store_day
+from app.simulated_market import simulator_status
+from clients.lake import Lake, Partition
 from clients.lake_writer import SHARED
 from polygon_integration.flat_datasets import dataset
 from tests.in_process import run_here
@@ -253,6 +255,43 @@ def test_bad_input(
     assert got == status, out + err
     assert words in out + err
     assert "Traceback" not in out + err
+
+
+def test_a_file_that_the_vendor_replaced_renews_all_that_came_of_it(
+    simulator: dict[str, Any], tmp_path: Path
+) -> None:
+    """An earlier edition is planted: other rows of QQQ, and an underlying that the new one lacks."""
+    day, lake = date(2026, 11, 18), Lake.open(tmp_path / "lake")
+    job = msgspec.structs.replace(
+        simulated_job(simulator_status(simulator["http"])),
+        dataset="minute_aggs",
+        day=day,
+        lake=str(tmp_path / "lake"),
+    )
+    what = dataset("minute_aggs")
+    for underlyings in (("QQQ", "XSP"), ()):  # some of the file, and the whole of it
+        job = msgspec.structs.replace(job, underlyings=underlyings)
+        store_day(job)
+        entry = read_entry(lake, what, day, job.origin)
+        assert entry is not None
+        truth = lake.read(what.table, underlyings=["QQQ"])
+        partition = Partition(what.table, day, "polygon", job.origin, "flat_file", what.sort_key)
+        with lake.replacing(partition) as writer:
+            own = truth.drop("underlying", "session")
+            writer.add("QQQ", own.head(5))
+            writer.add("FB", own.head(3))
+            writer.publish()
+        old = msgspec.structs.replace(
+            entry, etag="earlier", underlyings=entry.underlyings | {"FB": Stored(3)}
+        )
+        lake.place.write(ledger_key(what, day, job.origin), msgspec.json.encode(old))
+        done = store_day(job)
+        assert not done.was_there
+        assert lake.read(what.table, underlyings=["QQQ"]).equals(truth)
+        assert "FB" not in {file.underlying for file in lake.files(what.table)}
+        renewed = read_entry(lake, what, day, job.origin)
+        assert renewed is not None
+        assert renewed.etag == entry.etag
 
 
 def test_a_ticker_that_nobody_lists_any_more(simulator: dict[str, Any], tmp_path: Path) -> None:

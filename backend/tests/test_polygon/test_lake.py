@@ -186,6 +186,20 @@ def test_the_stream_does_not_replace_what_is_shared(market: Lake) -> None:
     }
 
 
+def test_what_a_later_edition_lacks_goes(market: Lake) -> None:
+    with market.replacing(partition(), sharing=True) as writer:
+        writer.add("SPY", bars("SPY", minutes=20, close=4.0))
+        writer.publish(["AAL", "QQQ", "SPY"])
+    assert [file.underlying for file in market.files("option_bars_1m")] == ["SPY"]
+    assert market.read("option_bars_1m")["close"].unique().to_list() == [4.0]
+
+
+def test_an_edition_of_something_less_complete_removes_nothing(market: Lake) -> None:
+    with market.replacing(partition("stream")) as writer:
+        writer.publish(["QQQ"])
+    assert "QQQ" in {file.underlying for file in market.files("option_bars_1m")}
+
+
 def test_a_market_out_of_order_is_shared_in_order(lake: Lake) -> None:
     what = Partition("option_trades", DAY, "polygon", "live", "flat_file", TICKS)
     trade = bars("F", contracts=2, minutes=1).rename({"close": "price"})
