@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,6 +42,7 @@ class Cell:
         missing: Rows that the calendar expects and the source did not send.
         expected: Rows that the calendar expects; None where it does not say.
         newest_at: Newest row.
+        checks: Rule -> times that it was broken; None where nobody judged.
     """
 
     session: date
@@ -49,6 +51,7 @@ class Cell:
     missing: int = 0
     expected: int | None = None
     newest_at: datetime | None = None
+    checks: dict[str, int] | None = None
 
     @property
     def whole(self) -> bool:
@@ -113,7 +116,9 @@ def _plain(cell: Cell) -> dict[str, Any]:
         "session": cell.session.isoformat(),
         "status": cell.status,
         "rows": cell.rows,
+        "expected": cell.expected,
         "missing": cell.missing,
+        "checks": cell.checks,
         "newest_at": cell.newest_at.isoformat() if cell.newest_at else None,
     }
 
@@ -122,18 +127,22 @@ def _cells(rows: Frame) -> list[Cell]:
     """Return the sessions of one series, oldest first, holes included."""
     dataset = str(rows["dataset"][0])
     interval = dataset.rpartition("_")[2]
-    columns = ("session", "status", "rows", "missing", "newest_at")
-    known = {row["session"]: row for row in rows.select(columns).iter_rows(named=True)}
+    columns = ("session", "status", "rows", "missing", "expected", "newest_at", "checks")
+    known = {row["session"]: _cell(row, dataset) for row in rows.select(columns).to_dicts()}
     days = sorted(known)
     # A chain of the past is not to be had, and a week has one row: only there can holes be seen.
     if dataset != CHAIN_DATASET and interval != "1w":
         days = [each.day for each in market_calendar.sessions(days[0], days[-1])]
-    return [
-        Cell(**known[day], expected=_expected(day, dataset))
-        if day in known
-        else Cell(day, NOT_STORED)
-        for day in days
-    ]
+    return [known.get(day, Cell(day, NOT_STORED)) for day in days]
+
+
+def _cell(row: dict[str, Any], dataset: str) -> Cell:
+    checks, expected = row.pop("checks"), row.pop("expected")
+    return Cell(
+        **row,
+        expected=_expected(row["session"], dataset) if expected is None else expected,
+        checks=None if checks is None else json.loads(checks),
+    )
 
 
 def _expected(day: date, dataset: str) -> int | None:

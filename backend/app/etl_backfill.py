@@ -110,7 +110,7 @@ def _show_plan(desk: Desk, *, as_json: bool) -> None:
     }
     if desk.is_simulated:
         limits[POLYGON] = 100_000
-    known = desk.store.read(LEDGER_STAGES.name, {"status": "done"})
+    known = desk.store.read(LEDGER_STAGES.name, {"status": "done", "origin": desk.service.origin})
     found = costs(
         todo,
         sources=desk.service.sources,

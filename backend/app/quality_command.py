@@ -131,7 +131,7 @@ def _judge(store: SupabaseClient, part: Part) -> None:
     contracts = store.read(OPTION_CONTRACTS.name, stamp)
     chain = OptionChain(part.ticker, session.close, 0.0, None, None, quotes, contracts)
     paid = dividends_after(store.read(DIVIDENDS.name, stamp), part.session)
-    around = read_surroundings(store, part, market_calendar.previous_session(part.session).day)
+    around = read_surroundings(store, part)
     worked = work_session(part, session, enrich_session(chain, quotes, paid), around)
     for table, rows in worked.tables.items():
         store.upsert(table, rows)

@@ -103,5 +103,8 @@ def _cell_text(cell: Cell | None) -> Text:
     if cell.rows:
         text.append(f" {cell.rows:,} rows", "default")
     if cell.missing:
-        text.append(f", {cell.missing:,} gaps", "yellow")
+        of = f" of {cell.expected:,}" if cell.expected else ""
+        text.append(f", {cell.missing:,}{of} missing", "yellow")
+    if found := sum(1 for count in (cell.checks or {}).values() if count):
+        text.append(f", {found} {'rule' if found == 1 else 'rules'} broken", "dim")
     return text

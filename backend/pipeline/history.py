@@ -23,7 +23,6 @@ from pipeline.dividends import dividends_after
 from pipeline.events import Fetching, StepDone
 from pipeline.load import Piece, is_snapshot, load, store_contracts
 from pipeline.plan import AFTER_CLOSE
-from utils import market_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -198,8 +197,7 @@ def _store_session(  # noqa: PLR0913 - all that a session consists of
     rows = _rows(desk, ticker, each, quotes, spot)
     chain = OptionChain(ticker, session.close, 0.0, None, None, rows, each.contracts)
     part = desk.part(ticker, plan.MINUTES_DATASET, session.day)
-    before = market_calendar.previous_session(session.day).day
-    around = read_surroundings(desk.store, part, before)
+    around = read_surroundings(desk.store, part)
     worked = work_session(part, session, enrich_session(chain, rows, dividends), around)
     store_contracts(desk.store, each.contracts)
     for table, figures in worked.tables.items():

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.tables import Frame
+    from pipeline.activity import Activity
     from utils.market_calendar import Session
 
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
 
 _SHIFTS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)  # hours that a clock may be off
+_TOLD = ("volume", "open_interest")
 _MOST_OF_A_MINUTE = 20.0  # times the median minute's volume
 
 
@@ -237,21 +239,18 @@ def clock_context(session: Session, bars: Frame) -> Frame:
     )
 
 
-def contract_context(
-    quotes: Frame, previous: Frame | None = None, trades: Frame | None = None
-) -> Frame:
+def contract_context(quotes: Frame, activity: Activity) -> Frame:
     """Return one row a contract with volume and open interest, of now and of before.
 
     Args:
         quotes: Of the session: occ_symbol, ts, volume, open_interest.
-        previous: Of the session before: occ_symbol, volume, open_interest.
-        trades: Every trade of the session, `OPTION_TRADES`; None where they are not stored.
+        activity: What is known beside them; what came with the quotes stands first.
 
     Returns:
         occ_symbol, volume, open_interest, and `_volume_fell` (it did within the session),
         `_volume_before`, `_open_interest_before`, `_traded` (contracts).
     """
-    known = [name for name in ("volume", "open_interest") if name in quotes.columns]
+    known = [name for name in _TOLD if name in quotes.columns]
     rows = (
         quotes.sort("ts")
         .group_by("occ_symbol", maintain_order=True)
@@ -265,11 +264,22 @@ def contract_context(
             ts=pl.col("ts").last(),
         )
     )
-    for name in ("volume", "open_interest"):
+    for name in _TOLD:
         if name not in known:
             rows = rows.with_columns(pl.lit(None, pl.Int64).alias(name))
     if "_volume_fell" not in rows.columns:
         rows = rows.with_columns(_volume_fell=pl.lit(None, pl.Boolean))
+    if activity.now is not None:
+        told = activity.now.select(
+            "occ_symbol",
+            *(pl.col(name).cast(pl.Int64).alias(f"_{name}_told") for name in _TOLD),
+        ).unique("occ_symbol", keep="last")
+        rows = (
+            rows.join(told, on="occ_symbol", how="left", maintain_order="left")
+            .with_columns(pl.coalesce(name, f"_{name}_told").alias(name) for name in _TOLD)
+            .drop(f"_{name}_told" for name in _TOLD)
+        )
+    previous, trades = activity.before, activity.trades
     before = pl.DataFrame(
         schema={"occ_symbol": pl.String(), "volume": pl.Int64(), "open_interest": pl.Int64()}
     )

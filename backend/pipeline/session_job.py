@@ -7,7 +7,7 @@ the quotes (bars, splits, snapshots with open interest) is read here, and nothin
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ import polars as pl
 from models.tables import (
     EQUITY_BARS,
     EXPIRATION_FIGURES,
-    OPTION_QUOTES,
     QUALITY_FINDINGS,
     SESSION_FIGURES,
     SPLITS,
@@ -25,8 +24,9 @@ from models.tables import (
     frame_schema,
 )
 from pipeline import plan, session_rules
-from pipeline.coverage import covered_content
-from pipeline.quality import Finding
+from pipeline.activity import Activity, read_activity
+from pipeline.quality import Finding, Rule, findings_of
+from pipeline.session_context import contract_context
 from pipeline.splits import in_shares_of
 from utils.market_calendar import NEW_YORK
 
@@ -36,13 +36,20 @@ if TYPE_CHECKING:
 
     from models.tables import Frame, Scalar
     from pipeline.coverage import Part
-    from pipeline.quality import Checked, Rule
+    from pipeline.quality import Checked
     from pipeline.session_enrich import Enriched
     from ports.store import Store
     from utils.market_calendar import Session
 
 _DAILY = timedelta(days=45)  # calendar days that hold more than twenty sessions
-_ACTIVITY = ("occ_symbol", "volume", "open_interest")
+_NO_INTEREST = Rule(
+    "no_open_interest",
+    pl.col("open_interest").is_null(),
+    "its open interest is not known, since no snapshot of this session's chain is stored: gamma "
+    "exposure, max pain and put/call ratios leave it out, and are null where none is known",
+    severity="info",
+)
+"""On contracts, in the columns of `session_context.contract_context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +60,13 @@ class Surroundings:
         bars: Minute bars of the underlying, extended hours included.
         daily: Its daily bars of the weeks before and of the session, as they were traded.
         splits: Rows of `SPLITS`; without them no day is judged, for a jump may be one.
-        activity: Volume and open interest of each contract, from the session's newest snapshot.
-        previous: The same of the session before.
+        activity: Of its contracts.
     """
 
     bars: Frame | None = None
     daily: Frame | None = None
     splits: Frame | None = None
-    activity: Frame | None = None
-    previous: Frame | None = None
+    activity: Activity = field(default_factory=Activity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +82,12 @@ class WorkedSession:
     tables: dict[str, Frame]
 
 
-def read_surroundings(store: Store, part: Part, previous: date) -> Surroundings:
+def read_surroundings(store: Store, part: Part) -> Surroundings:
     """Return what is stored beside a session's quotes.
 
     Args:
         store: Where.
         part: The session of minute quotes.
-        previous: The session before.
 
     Raises:
         StoreError: The database failed.
@@ -100,19 +104,8 @@ def read_surroundings(store: Store, part: Part, previous: date) -> Surroundings:
         bars if bars.height else None,
         daily.sort("session") if daily.height else None,
         store.read(SPLITS.name, stamp),
-        _snapshot(store, part),
-        _snapshot(store, replace(part, session=previous)),
+        read_activity(store, part),
     )
-
-
-def _snapshot(store: Store, part: Part) -> Frame | None:
-    """Return volume and open interest of a session's newest snapshot, None without one."""
-    chain = replace(part, dataset=plan.CHAIN_DATASET)
-    coverage = store.coverage(part.ticker, source=part.source, origin=part.origin)
-    newest_at = covered_content(coverage, chain).newest_at
-    if newest_at is None:
-        return None
-    return store.read(OPTION_QUOTES.name, part.where | {"ts": newest_at}, list(_ACTIVITY))
 
 
 def work_session(
@@ -132,18 +125,21 @@ def work_session(
     figures = session_figures.session_figures(
         session,
         enriched,
-        session_figures.Beside(around.bars, _daily(part.session, around), around.activity),
+        session_figures.Beside(around.bars, _daily(part.session, around), around.activity.now),
     )
     beside = session_rules.Beside(
         bars=around.bars,
         daily=around.daily if around.splits is not None else None,
         splits=around.splits,
-        previous=around.previous,
+        activity=around.activity,
         smile_volatility=figures.smile_volatility,
         snapshot=part.dataset == plan.CHAIN_DATASET,
     )
     checked = session_rules.judge_session(part.ticker, session, enriched.quotes, beside)
-    rules = session_rules.rules_of(beside, session)
+    rules = [*session_rules.rules_of(beside, session), _NO_INTEREST]
+    checked = replace(
+        checked, findings=(*checked.findings, *_unknown_interest(checked.accepted, around.activity))
+    )
     return WorkedSession(
         checked,
         {
@@ -160,6 +156,12 @@ def _daily(session: date, around: Surroundings) -> Frame | None:
     if around.daily is None or around.splits is None:
         return around.daily
     return in_shares_of(session, around.daily, around.splits)
+
+
+def _unknown_interest(quotes: Frame, activity: Activity) -> list[Finding]:
+    """Return why figures of strikes are null, where the open interest of contracts is not known."""
+    held = contract_context(quotes, activity).select("occ_symbol", "open_interest")
+    return findings_of((_NO_INTEREST,), held)
 
 
 def finding_rows(part: Part, rules: Sequence[Rule], findings: Sequence[Finding]) -> Frame:

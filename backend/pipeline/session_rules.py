@@ -9,7 +9,7 @@ Each rule is one line of a table: name, severity, what is wrong in a sentence, w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import polars as pl
 
 from models.tables import OPTION_QUOTES, frame_schema
 from pipeline import quality
+from pipeline.activity import Activity
 from pipeline.day_rules import DAY_RULES, day_context
 from pipeline.quality import Checked, Rule, findings_of
 from pipeline.session_context import (
@@ -143,8 +144,7 @@ class Beside:
         bars: Minute bars of the underlying around the session: ts, volume.
         daily: Its daily bars as the source sends them: session, open, close.
         splits: Rows of `SPLITS`.
-        previous: Contracts of the session before: occ_symbol, volume, open_interest.
-        trades: Every trade of the session's options: occ_symbol, size.
+        activity: Volume, open interest and trades of the session's contracts.
         snapshot: The quotes are a chain of one moment, which may be taken after the close.
         smile_volatility: Of each quote, from `session_figures`.
     """
@@ -152,8 +152,7 @@ class Beside:
     bars: Frame | None = None
     daily: Frame | None = None
     splits: Frame | None = None
-    previous: Frame | None = None
-    trades: Frame | None = None
+    activity: Activity = field(default_factory=Activity)
     smile_volatility: pl.Series | None = None
     snapshot: bool = False
 
@@ -221,7 +220,7 @@ def _others(
     """Return the tables of rules beside those of quotes, each with the rows that it judges."""
     found = [
         (MINUTE_RULES, _minutes(session, quotes, beside.bars)),
-        (CONTRACT_RULES, contract_context(quotes, beside.previous, beside.trades)),
+        (CONTRACT_RULES, contract_context(quotes, beside.activity)),
         (STRIKE_RULES, _strikes(quotes)),
     ]
     if beside.bars is not None:

@@ -16,6 +16,7 @@ import polars as pl
 from models.options import OptionChain
 from models.tables import frame_schema
 from pipeline import plan, quality
+from pipeline.activity import Activity
 from pipeline.coverage import Part
 from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, OPTION_MINUTES, TRADES, dataset
 from pipeline.day_rules import DAY_RULES, SPLIT_DAY, day_context
@@ -57,6 +58,7 @@ class Extracted:
         dividends: Of options: those to come.
         chain: Of a snapshot: what else came with it.
         origin: Of the rows, where it is not the run's: that of synthetic ones.
+        activity: Of options: what is stored of their contracts.
     """
 
     source: str
@@ -70,6 +72,7 @@ class Extracted:
     dividends: tuple[CashDividend, ...] = ()
     chain: OptionChain | None = None
     origin: str | None = None
+    activity: Activity = field(default_factory=Activity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,29 @@ def judge(partition: Partition, sent: Extracted, enriched: Enrichment) -> Judged
     table = dataset(partition.dataset).table
     checked = quality.check(table, enriched.rows, rules, ticker=partition.ticker)
     lack = _nothing(partition, sent, checked) if checked.accepted.is_empty() else None
+    contracts = _contracts(partition, sent, checked.accepted)
+    if contracts is not None:
+        from pipeline.session_rules import CONTRACT_RULES  # noqa: PLC0415 - numba: 0.6 s
+
+        found = quality.findings_of(CONTRACT_RULES, contracts)
+        checked = replace(checked, findings=(*checked.findings, *found))
+        rules = (*rules, *CONTRACT_RULES)
     return Judged(checked, lack=lack, rules=rules)
+
+
+def _contracts(partition: Partition, sent: Extracted, rows: Frame) -> Frame | None:
+    """Return the contracts of a snapshot or of trades beside what is stored of them, if anything."""
+    kind, activity = dataset(partition.dataset).kind, sent.activity
+    if kind == TRADES and activity.now is not None:
+        traded = activity.now.join(rows, on="occ_symbol", how="semi")
+        beside = Activity(before=activity.before, trades=rows)
+    elif kind == CHAIN and (activity.before is not None or activity.trades is not None):
+        traded, beside = rows, replace(activity, now=None)
+    else:
+        return None
+    from pipeline.session_context import contract_context  # noqa: PLC0415 - as above
+
+    return contract_context(traded, beside)
 
 
 def _judged_session(partition: Partition, sent: Extracted, enriched: Enriched) -> Judged:
@@ -224,7 +249,9 @@ def _judged_session(partition: Partition, sent: Extracted, enriched: Enriched) -
         sent.source,
         str(enriched.quotes["origin"].item(0)),
     )
-    around = Surroundings(bars=sent.bars, daily=sent.daily, splits=sent.splits)
+    around = Surroundings(
+        bars=sent.bars, daily=sent.daily, splits=sent.splits, activity=sent.activity
+    )
     worked = work_session(part, session, enriched, around)
     judged = Judged(worked.checked, tables=worked.tables)
     if worked.checked.accepted.is_empty():

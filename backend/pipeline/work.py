@@ -9,7 +9,7 @@ one writes again, the same.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
@@ -17,10 +17,11 @@ import polars as pl
 from models.errors import DataError, StoreError, TradingError
 from models.tables import QUALITY_FINDINGS, SPLITS, frame_schema
 from pipeline import stages
+from pipeline.activity import read_activity
 from pipeline.attempt import Attempt, Watch, candidate, with_natural_gaps
 from pipeline.coverage import Mark, Part, covered_content
 from pipeline.crosscheck import difference
-from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, dataset
+from pipeline.datasets import BARS, CHAIN, DAILY, MINUTE_QUOTES, TRADES, dataset
 from pipeline.events import Stored, Written
 from pipeline.history import beside_snapshots
 from pipeline.load import Piece, is_snapshot, load, store_contracts, store_rate
@@ -44,12 +45,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from models.tables import Frame
+    from models.tables import Frame, Scalar
     from pipeline.attempt import Candidate
     from pipeline.datasets import Dataset
     from pipeline.plan import Window
     from pipeline.quality import Finding
     from pipeline.sources import PartSource
+    from pipeline.stages import Extracted
     from ports.store import RemovingStore
     from utils.clock import Clock
 
@@ -168,13 +170,32 @@ def _ask(source: PartSource, attempts: Mapping[date, Attempt], order: Order, ben
     for day in able:
         attempt = attempts[day]
         try:
-            found = candidate(
-                attempt.partition, source, sent[day], seconds=seconds, wall=bench.wall
-            )
+            known = _with_activity(sent[day], attempt.partition, bench)
+            found = candidate(attempt.partition, source, known, seconds=seconds, wall=bench.wall)
         except DataError as error:
             attempt.miss(source.name, sentence(error), retry_of(error))
             continue
         attempt.take(with_natural_gaps(found, attempt.partition, source, order.window))
+
+
+def _with_activity(sent: Extracted, partition: Partition, bench: Bench) -> Extracted:
+    """Return what a source sent of options, with what is stored of their contracts."""
+    what = dataset(partition.dataset)
+    if what.kind not in {CHAIN, MINUTE_QUOTES, TRADES}:
+        return sent
+    part = _part(partition, sent, bench)
+    return replace(sent, activity=read_activity(bench.store, part))
+
+
+def _part(partition: Partition, sent: Extracted, bench: Bench) -> Part:
+    return Part(
+        dataset(partition.dataset).table,
+        partition.ticker,
+        partition.dataset,
+        partition.session,
+        sent.source,
+        sent.origin or bench.origin,
+    )
 
 
 def _may_be_made(attempt: Attempt) -> bool:
@@ -233,14 +254,7 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
     partition, what = attempt.partition, order.what
     watch = Watch(partition, best.name, bench.wall)
     began = time.monotonic()
-    part = Part(
-        what.table,
-        partition.ticker,
-        partition.dataset,
-        partition.session,
-        best.sent.source,
-        best.sent.origin or bench.origin,
-    )
+    part = _part(partition, best.sent, bench)
     if part.source != SYNTHETIC and what.has_scope:
         _replace_made(bench, what, made_part(part))
     store_contracts(bench.store, _contracts(best))
@@ -255,6 +269,8 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
         checked = type(checked)(accepted, checked.rejected, checked.findings)
     for table, rows in _beside(part, best, findings).items():
         bench.store.upsert(table, rows)
+        if table == QUALITY_FINDINGS.name:
+            _forget_older(bench.store, part, rows)
     _publish(bench, what, part, checked.accepted, best)
     mark = Mark(
         _status(part, what, best),
@@ -297,6 +313,21 @@ def _beside(part: Part, best: Candidate, findings: Sequence[Finding]) -> dict[st
     """Return the rows of other tables that stand beside a partition's."""
     rows = finding_rows(part, best.judged.rules, findings)
     return {QUALITY_FINDINGS.name: rows} | dict(best.judged.tables)
+
+
+def _forget_older(store: RemovingStore, part: Part, findings: Frame) -> None:
+    """Remove findings of a part by rules that this judgement does not have: they speak of older rows."""
+    stamp: dict[str, Scalar] = {
+        "ticker": part.ticker,
+        "dataset": part.dataset,
+        "session": part.session,
+        "source": part.source,
+        "origin": part.origin,
+    }
+    stored = store.read(QUALITY_FINDINGS.name, stamp, ["rule"])["rule"]
+    older = stored.filter(~stored.is_in(findings["rule"].implode())).to_list()
+    if older:
+        store.remove(QUALITY_FINDINGS.name, {**stamp, "rule": older})
 
 
 def _status(part: Part, what: Dataset, best: Candidate) -> str:

@@ -343,7 +343,7 @@ class Commands:
     def run(self, *arguments: str) -> Done:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         child = self.start(*arguments)
-        out, err = child.communicate(timeout=600)
+        out, err = child.communicate(timeout=3000 if os.environ.get("PROVE") else 600)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Done(child.returncode, out, err, cpu_s)

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from models.tables import Range
 from pipeline.etl_events import PartitionDone, RunEnded
+from pipeline.plan import Window
+from pipeline.work import Order, run
 
 if TYPE_CHECKING:
     from pipeline.etl_events import EtlEvent
@@ -103,6 +106,19 @@ def test_a_bad_session_spoils_none_of_the_others_of_its_request(etl: Etl, market
     etl.run(wanted)
     assert [each.session for each in etl.dead(wanted)] == [days[1]]
     assert [each.session for each in etl.todo(wanted)] == [days[1]]
+
+
+def test_a_finding_of_rows_that_were_renewed_is_gone(etl: Etl, market: Market) -> None:
+    market.fault(SCHWAB, "disagree", by=0.01)
+    (partition,) = wanted = etl.partitions(FRIDAY)
+    etl.run(wanted)
+    rules = etl.store.read("quality_findings", {"count": Range(1, None)})["rule"]
+    assert "disagrees" in rules
+    assert '"disagrees":' in etl.coverage(partition)["checks"]
+    market.clear()
+    run(Order(wanted, Window(0, 0)), etl.bench)
+    assert "disagrees" not in etl.store.read("quality_findings")["rule"]
+    assert '"disagrees":' not in etl.coverage(partition)["checks"]
 
 
 def test_a_half_day_is_whole_with_210_minutes(etl: Etl) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from pipeline import crosscheck, datasets, stages
@@ -108,3 +109,55 @@ def test_a_snapshot_of_the_present_chain(etl: Etl) -> None:
     without = replace(etl.bench, sources=etl.bench.sources[1:])
     (other,) = run(Order(wanted, Window(0, 7)), without)
     assert (other.status, other.source) == ("complete", "polygon")
+
+
+def test_contracts_are_judged_by_what_is_stored_of_them(etl: Etl) -> None:
+    """Snapshot, quotes and trades of one session, whichever comes first."""
+    datasets_ = ("option_quotes", "option_trades", "option_quotes_1m")
+    parts = {name: etl.partitions(FRIDAY, dataset=name, tickers=("KO",)) for name in datasets_}
+    found = {}
+    for name, wanted in parts.items():
+        (outcome,) = run(Order(wanted, Window(0, 0)), etl.bench)
+        assert outcome.status == "complete", outcome.reason
+        rows = etl.store.read("quality_findings", {"dataset": name}).to_dicts()
+        found[name] = {row["rule"]: row["count"] for row in rows}
+    assert set(etl.store.read("option_quotes", {"source": "schwab"})["source"]) == {"schwab"}
+    # The snapshot says what was traded, and the trades add up to it.
+    assert found["option_trades"]["volume_against_trades"] == 0
+    assert found["option_quotes_1m"]["volume_against_trades"] == 0
+    assert found["option_quotes_1m"]["no_open_interest"] == 0
+    (figures,) = etl.store.read("session_figures").to_dicts()
+    snapshot = etl.store.read("option_quotes", {"source": "schwab"})
+    interest = snapshot.filter(snapshot["right"] == "C")["open_interest"].sum()
+    assert figures["call_open_interest"] == interest > 0
+    assert figures["gamma_exposure"] is not None
+    assert figures["put_call_volume"] > 0
+    (expiration,) = (
+        etl.store.read("expiration_figures").filter(pl.col("max_pain").is_not_null()).to_dicts()
+    )
+    assert expiration["expiration"] == FRIDAY
+    assert etl.store.read("strike_figures")["gamma_exposure"].is_not_null().all()
+
+    # A trade is lost: the sum is off, and the next judgement says so in the place of this one.
+    lost = etl.store.read("option_trades")
+    odd = lost.filter(pl.col("size") > 1).row(0, named=True)
+    etl.store.upsert(
+        "option_trades",
+        lost.filter(ts=odd["ts"], occ_symbol=odd["occ_symbol"]).with_columns(
+            size=pl.col("size") - 1
+        ),
+    )
+    run(Order(parts["option_quotes_1m"], Window(0, 0)), etl.bench)
+    rows = etl.store.read("quality_findings", {"dataset": "option_quotes_1m"}).to_dicts()
+    assert {row["rule"]: row["count"] for row in rows}["volume_against_trades"] == 1
+
+
+def test_without_a_snapshot_figures_of_strikes_are_null_and_say_why(etl: Etl) -> None:
+    wanted = etl.partitions(FRIDAY, dataset="option_quotes_1m", tickers=("KO",))
+    run(Order(wanted, Window(0, 0)), etl.bench)
+    (figures,) = etl.store.read("session_figures").to_dicts()
+    assert figures["gamma_exposure"] is figures["put_call_open_interest"] is None
+    assert figures["month_volatility"] is None or figures["month_volatility"] > 0
+    (why,) = etl.store.read("quality_findings", {"rule": "no_open_interest"}).to_dicts()
+    assert why["count"] == etl.store.read("option_quotes")["occ_symbol"].n_unique()
+    assert "no snapshot of this session's chain is stored" in why["reason"]

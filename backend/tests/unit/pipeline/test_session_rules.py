@@ -11,6 +11,7 @@ import pytest
 from black_scholes import american
 from models.options import OptionChain
 from models.tables import QUARANTINE, SPLITS, frame_schema
+from pipeline.activity import Activity
 from pipeline.day_rules import day_context
 from pipeline.quality import Checked
 from pipeline.session_context import clock_context
@@ -201,19 +202,19 @@ def test_one_late_print_is_no_wrong_zone(clean: pl.DataFrame) -> None:
 def test_open_interest_that_jumps_beyond_the_volume_before(clean: pl.DataFrame) -> None:
     symbols = clean["occ_symbol"].unique().sort()
     before = pl.DataFrame({"occ_symbol": symbols, "volume": 200, "open_interest": 350})
-    assert "open_interest_jump" not in counts(judged(clean, previous=before))
+    assert "open_interest_jump" not in counts(judged(clean, activity=Activity(before=before)))
     odd = before.with_columns(
         open_interest=pl.when(pl.int_range(pl.len()) < 3).then(250).otherwise("open_interest")
     )
-    assert counts(judged(clean, previous=odd))["open_interest_jump"] == 3
+    assert counts(judged(clean, activity=Activity(before=odd)))["open_interest_jump"] == 3
 
 
 def test_volume_that_is_not_the_sum_of_the_trades(clean: pl.DataFrame) -> None:
     symbols = clean["occ_symbol"].unique().sort()
     trades = pl.DataFrame({"occ_symbol": symbols, "size": 10 * MINUTES})
-    assert "volume_against_trades" not in counts(judged(clean, trades=trades))
+    assert "volume_against_trades" not in counts(judged(clean, activity=Activity(trades=trades)))
     odd = trades.with_columns(size=pl.when(pl.int_range(pl.len()) == 0).then(7).otherwise("size"))
-    assert counts(judged(clean, trades=odd))["volume_against_trades"] == 1
+    assert counts(judged(clean, activity=Activity(trades=odd)))["volume_against_trades"] == 1
 
 
 def daily(*closes: float) -> pl.DataFrame:
@@ -252,7 +253,7 @@ def test_days_that_look_split(
 
 def test_every_rule_has_a_name_of_its_own_and_a_sentence(clean: pl.DataFrame) -> None:
     empty = clean.head(0)
-    beside = Beside(bars=bars_at(0), daily=daily(1.0, 1.0), previous=empty, trades=None)
+    beside = Beside(bars=bars_at(0), daily=daily(1.0, 1.0), activity=Activity(before=empty))
     rules = rules_of(beside, FRIDAY)
     names = [rule.name for rule in rules]
     assert len(set(names)) == len(names)
