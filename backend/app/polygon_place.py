@@ -129,6 +129,10 @@ def simulator_settings(status: SimulatorStatus) -> PolygonSettings:
         base_url=status.polygon,
         requests_per_minute=UNLIMITED,
         ca_file=None,
+        s3_access_key=SecretStr(status.s3_access_key),
+        s3_secret_key=SecretStr(status.s3_secret_key),
+        s3_endpoint=status.s3,
+        s3_bucket=status.s3_bucket,
     )
     return settings.model_copy(update={"stream_url": _sockets_of(settings.base_url)})
 
