@@ -61,6 +61,7 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
         world: generated or recorded.
         now: Market time.
         speed: Market seconds a wall second.
+        held: Whether its market stands until somebody streams quotes.
         app_key: Of the app that it knows.
         app_secret: Of the same app.
         callback_url: Registered for the same app.
@@ -84,6 +85,7 @@ class SimulatorStatus(msgspec.Struct, frozen=True):
     admin_token: str
     polygon: str
     polygon_key: str
+    held: bool = False
     s3: str = ""
     s3_bucket: str = "flatfiles"
     s3_access_key: str = ""
@@ -99,12 +101,14 @@ class SimulatorOptions:
         clock: Market time at its start, aware.
         speed: Market seconds a wall second; 0 stands still.
         seed: Of the generated world; None for its default.
+        held: The market stands until somebody streams quotes.
     """
 
     world: str
     clock: datetime
     speed: float
     seed: int | None = None
+    held: bool = False
 
     @property
     def origin(self) -> str:
@@ -113,14 +117,15 @@ class SimulatorOptions:
 
     def arguments(self) -> list[str]:
         """Return its command line."""
-        seed = [] if self.seed is None else ["--seed", str(self.seed)]
+        more = [] if self.seed is None else ["--seed", str(self.seed)]
+        more += ["--held"] * self.held
         return [
             *("--port", "0"),
             *("--world", self.world),
             *("--clock", self.clock.isoformat()),
             *("--speed", str(self.speed)),
             *("--parent-pid", str(os.getpid())),
-            *seed,
+            *more,
         ]
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -38,7 +39,7 @@ from utils.market_calendar import NEW_YORK, Session, last_session, session_until
 from utils.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from app.simulated_market import SimulatorStatus
     from models.events import Event
@@ -127,7 +128,7 @@ def open_feed(asked: FeedAsked, wall: Clock = wall_clock) -> Iterator[Feed]:
             options = _own(asked, wall())
             status = stack.enter_context(running_simulator(options))
             described = f"simulator, {_words(options)}"
-        clock = market_clock(status.now, status.speed, wall)
+        clock = _simulated_clock(status, wall)
         session = _session_at(clock())
         given = stack.enter_context(signed_in_settings(status))
         yield Feed(given, described, status.origin, clock, session, status.speed)
@@ -138,7 +139,43 @@ def schwab_clock(settings: SchwabSettings, wall: Clock = wall_clock) -> tuple[Cl
     if settings.base_url == SchwabSettings.model_fields["base_url"].default:
         return wall, 1.0
     status = simulator_at(settings.base_url, settings.ca_file)
-    return (market_clock(status.now, status.speed, wall), status.speed) if status else (wall, 1.0)
+    return (_simulated_clock(status, wall, settings), status.speed) if status else (wall, 1.0)
+
+
+def _simulated_clock(
+    status: SimulatorStatus, wall: Clock, settings: SchwabSettings | None = None
+) -> Clock:
+    ca_file = None if settings is None else settings.ca_file
+    return SimulatedClock(status, partial(simulator_status, status.schwab, ca_file=ca_file), wall)
+
+
+class SimulatedClock:
+    """The time of a simulator's market, which may stand until somebody listens to it.
+
+    While it stands, the simulator is asked anew each time; after that nobody is asked any more.
+
+    Args:
+        status: What the simulator has said of itself.
+        ask: Asks it again.
+        wall: Drives the clock once it goes.
+    """
+
+    def __init__(
+        self, status: SimulatorStatus, ask: Callable[[], SimulatorStatus], wall: Clock = wall_clock
+    ) -> None:
+        self._ask = ask
+        self._wall = wall
+        self._take(status)
+
+    def __call__(self) -> datetime:
+        """Return the market's time, aware, in UTC."""
+        if self._held:
+            self._take(self._ask())
+        return self._clock()
+
+    def _take(self, status: SimulatorStatus) -> None:
+        self._held = status.held
+        self._clock = market_clock(status.now, 0.0 if status.held else status.speed, self._wall)
 
 
 def _real(settings: SchwabSettings, wall: Clock) -> Feed:
@@ -154,7 +191,7 @@ def _real(settings: SchwabSettings, wall: Clock) -> Feed:
     status: SimulatorStatus | None = None
     if settings.base_url != SchwabSettings.model_fields["base_url"].default:
         status = simulator_at(settings.base_url, settings.ca_file)
-    clock = market_clock(status.now, status.speed, wall) if status else wall
+    clock = _simulated_clock(status, wall, settings) if status else wall
     origin = status.origin if status else "live"
     described, speed = f"schwab at {settings.base_url}", status.speed if status else 1.0
     return Feed(settings, described, origin, clock, _session_at(clock()), speed)
@@ -176,7 +213,7 @@ def _own(asked: FeedAsked, now: datetime) -> SimulatorOptions:
     speed = SPEED if asked.speed is None else asked.speed
     if not 0 < speed <= 1000:
         raise ConfigError(f"--speed {speed:g} cannot be played: give 0.1 to 1000")
-    return SimulatorOptions("generated", start, speed, asked.seed)
+    return SimulatorOptions("generated", start, speed, asked.seed, held=True)
 
 
 def _words(options: SimulatorOptions) -> str:

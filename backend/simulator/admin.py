@@ -28,6 +28,7 @@ HEADER = "X-Simulator-Admin"
 class _Clock(msgspec.Struct, forbid_unknown_fields=True):
     now: str | None = None
     speed: float | None = None
+    held: bool = False
 
 
 class AdminRoutes:
@@ -78,12 +79,14 @@ class AdminRoutes:
         return {"cleared": self._faults.clear(request.path_params.get("id"))}
 
     async def move(self, request: Request) -> Any:
-        """Move the market's clock on, or set its speed."""
+        """Move the market's clock on, set its speed, or hold it until somebody streams quotes."""
         wanted = msgspec.json.decode(await request.body(), type=_Clock)
         now = None if wanted.now is None else parse_start(wanted.now, self._wall())
+        if wanted.held:
+            self._clock.hold()
         self._clock.move(now, wanted.speed)
         self._moved()
-        return {"now": self._clock(), "speed": self._clock.speed}
+        return {"now": self._clock(), "speed": self._clock.speed, "held": self._clock.held}
 
     def _admitted(
         self, operation: Callable[[Request], Awaitable[Any]]

@@ -57,10 +57,16 @@ class MovableClock:
 
     Args:
         clock: How it runs until it is told otherwise.
+        held: It stands until it is released.
     """
 
-    def __init__(self, clock: MarketClock) -> None:
+    def __init__(self, clock: MarketClock, *, held: bool = False) -> None:
         self._clock = clock
+        self._speed = clock.speed
+        self.held = False
+        """Whether it stands until it is released."""
+        if held:
+            self.hold()
 
     def __call__(self) -> datetime:
         """Return the market's time, aware, in UTC; within `behind` an earlier one."""
@@ -68,8 +74,19 @@ class MovableClock:
 
     @property
     def speed(self) -> float:
-        """Market seconds a wall second."""
-        return self._clock.speed
+        """Market seconds a wall second; of one that is held, once it is released."""
+        return self._speed
+
+    def hold(self) -> None:
+        """Stand until `release`."""
+        self.held = True
+        self._clock = market_clock(self._clock(), 0.0, self._clock.wall)
+
+    def release(self) -> None:
+        """Go on, if it was held."""
+        if self.held:
+            self.held = False
+            self._clock = market_clock(self._clock(), self._speed, self._clock.wall)
 
     def move(self, to: datetime | None = None, speed: float | None = None) -> None:
         """Go on from another time, at another speed, or both.
@@ -84,8 +101,10 @@ class MovableClock:
         now = self._clock()
         if to is not None and to < now:
             raise ConfigError(f"The market's clock never goes back: it shows {now.isoformat()}.")
-        kept = self._clock.speed if speed is None else speed
-        self._clock = market_clock(to or now, kept, self._clock.wall)
+        kept = self._speed if speed is None else speed
+        moved = market_clock(to or now, kept, self._clock.wall)
+        self._clock = market_clock(moved.start, 0.0, moved.wall) if self.held else moved
+        self._speed = kept
 
 
 @contextmanager

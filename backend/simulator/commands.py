@@ -162,6 +162,9 @@ def _add_options(parser: argparse.ArgumentParser, *, port: int) -> None:
     parser.add_argument(
         "--speed", type=_speed, default=1.0, help="market seconds a second, 0 stands still (1)"
     )
+    parser.add_argument(
+        "--held", action="store_true", help="the market stands until somebody streams quotes"
+    )
     parser.add_argument("--seed", type=int, default=7, help="of the generated world (7)")
     parser.add_argument(
         "--split",

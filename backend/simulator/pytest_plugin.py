@@ -93,7 +93,10 @@ class MarketSimulator:
         self._admin("DELETE", "/simulator/faults")
 
     def move_clock(self, **clock: Any) -> Any:
-        """Move the market's clock: `now="2026-11-20T15:59"`, `speed=0`."""
+        """Move the market's clock: `now="2026-11-20T15:59"`, `speed=0`, or `held=True`.
+
+        A market that is held stands until somebody streams quotes.
+        """
         return self._admin("POST", "/simulator/clock", clock)
 
     def _admin(self, method: str, path: str, content: dict[str, Any] | None = None) -> Any:

@@ -73,6 +73,7 @@ class Options:
         clock: Market time at the start, as `simulator.clock.parse_start` reads it; None for the
             world's own choice.
         speed: Market seconds a wall second.
+        held: The market stands until somebody streams quotes.
         seed: Of the generated world.
         splits: Tickers that are split, as `simulator.split_world.parse_split` reads them.
         data: Folder of recorded sessions; None for those that come with the product.
@@ -93,6 +94,7 @@ class Options:
     https_port: int | None = None
     clock: str | None = None
     speed: float = 1.0
+    held: bool = False
     seed: int = 7
     splits: tuple[tuple[str, Split], ...] = ()
     data: Path | None = None
@@ -126,7 +128,7 @@ class Simulator:
         self.desk = TokenDesk(self.app, wall_clock, rotate=options.rotate_refresh_tokens)
         self.world = open_world(options)
         self.clock = MovableClock(
-            market_clock(start or self.world.default_start(wall), options.speed)
+            market_clock(start or self.world.default_start(wall), options.speed), held=options.held
         )
         self.faults = Faults(options.fault_seed)
         for fault in options.faults:
@@ -152,6 +154,7 @@ class Simulator:
             origin=self.world.origin,
             now=self.clock().isoformat(timespec="microseconds").replace("+00:00", "Z"),
             speed=self.clock.speed,
+            held=self.clock.held,
             seed=self.options.seed,
             ca_file=str(self.trust.ca),
             ca_bundle=str(self.trust.bundle),
@@ -272,6 +275,7 @@ class Simulator:
     def _surroundings(self) -> Surroundings:
         return Surroundings(
             clock=self.clock,
+            listened=self.clock.release,
             monotonic=time.monotonic,
             user_of=lambda token: self.desk.user_of(f"Bearer {token}"),
             activity_of=lambda user: ExchangeFeed(self.exchange, user.login),

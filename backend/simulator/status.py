@@ -17,6 +17,7 @@ class Status:
         origin: What rows from here carry: simulator or recorded.
         now: Market time, ISO, UTC.
         speed: Market seconds a wall second.
+        held: Whether the market stands until somebody streams quotes.
         seed: Of the generated world.
         ca_file: Certificate of the local authority.
         ca_bundle: The usual roots and that certificate.
@@ -44,6 +45,7 @@ class Status:
     origin: str
     now: str
     speed: float
+    held: bool
     seed: int
     ca_file: str
     ca_bundle: str

@@ -69,6 +69,7 @@ class Surroundings:
 
     Attributes:
         clock: Market time: of the data and of every time told.
+        listened: Called when somebody has asked for data of the market.
         monotonic: Wall time in seconds from any origin.
         user_of: Returns whose an access token is; None for no living one.
         activity_of: Opens the feed of a user's account events.
@@ -76,6 +77,7 @@ class Surroundings:
     """
 
     clock: Clock
+    listened: Callable[[], None]
     monotonic: Callable[[], float]
     user_of: Callable[[str], User | None]
     activity_of: Callable[[User], ActivityFeed]
@@ -175,6 +177,8 @@ class Streamer:
         elif Service.ACCT_ACTIVITY not in wants and feed is not None:
             feed.close()
             self._links[link] = None
+        if wants.keys() - {Service.ACCT_ACTIVITY}:
+            self._around.listened()
         self._fresh.add(link)
         self._woken.set()
 

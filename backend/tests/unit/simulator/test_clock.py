@@ -97,3 +97,20 @@ def test_a_moved_clock_goes_on_from_there_and_never_back() -> None:
     with pytest.raises(ConfigError, match="frozen"):
         clock.move(speed=-1.0)
     assert clock() == new_york("2026-11-20T13:10")
+
+
+def test_a_held_clock_stands_until_it_is_released() -> None:
+    wall = HandClock(new_york("2026-11-20T09:00"))
+    clock = MovableClock(market_clock(new_york("2026-11-20T12:00"), 60.0, wall), held=True)
+    wall.time += timedelta(minutes=5)
+    assert (clock(), clock.speed, clock.held) == (new_york("2026-11-20T12:00"), 60.0, True)
+    clock.move(new_york("2026-11-20T13:00"), 2.0)
+    wall.time += timedelta(minutes=5)
+    assert clock() == new_york("2026-11-20T13:00")
+    clock.release()
+    wall.time += timedelta(minutes=5)
+    clock.release()
+    assert (clock(), clock.held) == (new_york("2026-11-20T13:10"), False)
+    clock.hold()
+    wall.time += timedelta(minutes=5)
+    assert clock() == new_york("2026-11-20T13:10")

@@ -77,6 +77,7 @@ def test_a_market_that_fails_takes_no_news_of_orders_along() -> None:
         assert Service.ACCT_ACTIVITY in wire.session.wants()
         around = Surroundings(
             clock=lambda: NOW,
+            listened=lambda: None,
             monotonic=lambda: 0.0,
             user_of=lambda _token: DEMO,
             activity_of=lambda _user: feed,
