@@ -140,7 +140,7 @@ class EngineDesk:
         prices all contracts.
         """
         held = self._holdings.of(self._portfolio)
-        totals = exposure(held, (), (), self._market, least_sigma=_LEAST_SIGMA)[HELD]
+        totals = exposure(held, {}, {}, self._market, least_sigma=_LEAST_SIGMA)[HELD]
         return BookGreeks(*totals[DELTA:SHOCKS])
 
     def orders(self) -> Sequence[Order]:

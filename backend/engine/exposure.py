@@ -16,11 +16,11 @@ from black_scholes.shocks import MOVES, book_shocks
 from engine.instruments import Instrument, instrument_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from engine.market import Market
+    from engine.order_facts import Units
     from models.events import Quote
-    from models.trading import Order
     from utils.portfolio_tracker import PortfolioTracker
 
 HELD, WITH_TICKET, WITH_WORKING, WITH_BOTH = range(4)
@@ -56,6 +56,7 @@ class Held(dict[str, HeldUnits]):
         expiries: ns.
         shares: A unit.
         units: Short negative.
+        by_underlying: Underlying -> units by symbol.
     """
 
     def __init__(self, held: Mapping[str, HeldUnits]) -> None:
@@ -67,6 +68,9 @@ class Held(dict[str, HeldUnits]):
         self.expiries = [float(each.expires_ns) for each in self.instruments]
         self.shares = [each.shares for each in held.values()]
         self.units = [each.units for each in held.values()]
+        self.by_underlying: dict[str, dict[str, float]] = {}
+        for symbol, each in held.items():
+            self.by_underlying.setdefault(each.instrument.underlying, {})[symbol] = each.units
 
 
 class Holdings:
@@ -129,22 +133,10 @@ def worth_of(
     return total
 
 
-def units_of(orders: Iterable[Order]) -> dict[str, tuple[float, float]]:
-    """Return signed units and shares a unit, by symbol, of what is left of orders."""
-    found: dict[str, tuple[float, float]] = {}
-    for order in orders:
-        left = float(order.remaining_quantity)
-        for leg in order.legs:
-            before = found.get(leg.symbol)
-            units = float(leg.signed_quantity) * left + (before[0] if before else 0.0)
-            found[leg.symbol] = units, float(leg.multiplier)
-    return found
-
-
 def exposure(
     held: Held,
-    working: Sequence[Order],
-    ticket: Sequence[Order],
+    beside: Units,
+    new: Units,
     market: Market,
     *,
     least_sigma: float,
@@ -153,15 +145,14 @@ def exposure(
 
     Args:
         held: What is held.
-        working: Orders that work and open.
-        ticket: Orders that would be added.
+        beside: Of orders that work and open.
+        new: Of orders that would be added.
         market: Has the quotes and the time.
         least_sigma: Of a day.
 
     Returns:
         Rows `HELD` to `WITH_BOTH`, columns `DELTA` to `SHOCKS` and on.
     """
-    beside, new = units_of(working), units_of(ticket)
     extra = [symbol for symbol in {**beside, **new} if symbol not in held]
     symbols = [*held, *extra]
     if not symbols:

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from models.symbols import Right  # noqa: TC001 - NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import date
 
 _ZERO = Decimal(0)
 INITIAL_SHARES = Decimal("0.50")
 """Of the value of shares, long or short, when they are bought or sold short (Regulation T)."""
+_LENT_LONG, _LENT_SHORT = 1 - INITIAL_SHARES, 1 + INITIAL_SHARES
 MAINTENANCE_LONG = Decimal("0.25")
 """Of the value of long shares (FINRA 4210(c)(1))."""
 MAINTENANCE_SHORT = Decimal("0.30")
@@ -129,79 +130,93 @@ def option_requirement(
     shorts = [option for option in options if option.quantity < 0]
     if not shorts:
         return NOTHING_REQUIRED
-
-    def alone(option: OptionHolding) -> Decimal:
-        if cash_rules and option.right == "P":
-            return option.strike * option.multiplier
-        return uncovered(option, spot, index=index)
-
-    left = {option: -option.quantity for option in shorts}
-    covered = _cover_with_shares(left, shares, alone)
-    pairs = _pair(left, [option for option in options if option.quantity > 0], alone)
+    alone = [
+        option.strike * option.multiplier
+        if cash_rules and option.right == "P"
+        else uncovered(option, spot, index=index)
+        for option in shorts
+    ]
+    left = [-option.quantity for option in shorts]
+    covered = _cover_with_shares(shorts, left, alone, shares) if shares else 0
+    pairs = _pair(shorts, left, alone, [option for option in options if option.quantity > 0])
     amount = _pairs_requirement(pairs)
-    naked: dict[str, Decimal] = {"C": _ZERO, "P": _ZERO}
-    marks: dict[str, Decimal] = {"C": _ZERO, "P": _ZERO}
+    if any(left):
+        naked: dict[str, Decimal] = {"C": _ZERO, "P": _ZERO}
+        marks: dict[str, Decimal] = {"C": _ZERO, "P": _ZERO}
+        for option, count, price in zip(shorts, left, alone, strict=True):
+            naked[option.right] += count * price
+            marks[option.right] += count * option.mark * option.multiplier
+        if cash_rules:
+            amount += naked["C"] + naked["P"]
+        else:
+            amount += max(naked["C"] + marks["P"], naked["P"] + marks["C"])
     counts = {"C": 0, "P": 0}
-    for option, count in left.items():
-        naked[option.right] += count * alone(option)
-        marks[option.right] += count * option.mark * option.multiplier
+    for option, count in zip(shorts, left, strict=True):
         counts[option.right] += count
-    if cash_rules:
-        amount += naked["C"] + naked["P"]
-    else:
-        amount += max(naked["C"] + marks["P"], naked["P"] + marks["C"])
     return Requirement(
         amount, counts["C"], counts["P"], sum(pair.quantity for pair in pairs), covered
     )
 
 
 def _cover_with_shares(
-    left: dict[OptionHolding, int], shares: int, alone: Callable[[OptionHolding], Decimal]
+    shorts: Sequence[OptionHolding], left: list[int], alone: Sequence[Decimal], shares: int
 ) -> int:
-    """Take what shares cover out of the short options, the dearest first; return how many."""
+    """Take what shares cover out of what is left of the short options, the dearest first.
+
+    Returns:
+        How many were covered.
+    """
     right = "C" if shares > 0 else "P"
     free = abs(shares)
     covered = 0
-    for option in sorted((o for o in left if o.right == right), key=alone, reverse=True):
-        count = min(left[option], free // option.multiplier)
-        left[option] -= count
-        free -= count * option.multiplier
+    fitting = [number for number, option in enumerate(shorts) if option.right == right]
+    for number in sorted(fitting, key=alone.__getitem__, reverse=True):
+        multiplier = shorts[number].multiplier
+        count = min(left[number], free // multiplier)
+        left[number] -= count
+        free -= count * multiplier
         covered += count
     return covered
 
 
 def _pair(
-    left: dict[OptionHolding, int],
+    shorts: Sequence[OptionHolding],
+    left: list[int],
+    alone: Sequence[Decimal],
     longs: Sequence[OptionHolding],
-    alone: Callable[[OptionHolding], Decimal],
 ) -> list[_Pair]:
     """Pair short options with long ones, the greatest saving first; take them out of `left`."""
-    free = {option: option.quantity for option in longs}
     candidates = []
-    for short in left:
-        for long in longs:
+    for at, (short, price) in enumerate(zip(shorts, alone, strict=True)):
+        if not left[at]:
+            continue
+        for number, long in enumerate(longs):
             if long.right == short.right and long.expiration >= short.expiration:
-                saving = alone(short) - pair_requirement(short, long)
-                candidates.append((saving, short, long))
-    candidates.sort(key=lambda found: (-found[0], found[1][:3], found[2][:3]))
+                saving = price - pair_requirement(short, long)
+                if saving > 0:
+                    candidates.append((-saving, short[:3], long[:3], at, number))
+    candidates.sort()
+    free = [option.quantity for option in longs]
     pairs = []
-    for saving, short, long in candidates:
-        count = min(left[short], free[long])
-        if count > 0 and saving > 0:
-            left[short] -= count
-            free[long] -= count
-            pairs.append(_Pair(short, long, count))
+    for _, _, _, at, number in candidates:
+        count = min(left[at], free[number])
+        if count > 0:
+            left[at] -= count
+            free[number] -= count
+            pairs.append(_Pair(shorts[at], longs[number], count))
     return pairs
 
 
 def pair_requirement(short: OptionHolding, long: OptionHolding) -> Decimal:
     """Return what a short option requires that a long one covers: how much worse the long is."""
     worse = long.strike - short.strike if short.right == "C" else short.strike - long.strike
-    return max(worse, _ZERO) * short.multiplier
+    return worse * short.multiplier if worse > 0 else _ZERO
 
 
-def _pairs_requirement(pairs: Iterable[_Pair]) -> Decimal:
+def _pairs_requirement(pairs: Sequence[_Pair]) -> Decimal:
     """Return the greatest loss of the pairs, those of one expiration of the shorts together."""
+    if len(pairs) == 1:  # it loses most where both are in the money
+        return pair_requirement(pairs[0].short, pairs[0].long) * pairs[0].quantity
     groups: dict[date, list[_Pair]] = {}
     for pair in pairs:
         groups.setdefault(pair.short.expiration, []).append(pair)
@@ -214,9 +229,10 @@ def _greatest_loss(pairs: Sequence[_Pair]) -> Decimal:
     worst = _ZERO
     for price in prices:
         value = _ZERO
-        for pair in pairs:
-            gain = intrinsic(pair.long, price) - intrinsic(pair.short, price)
-            value += gain * pair.quantity * pair.short.multiplier
+        for short, long, quantity in pairs:
+            gain = intrinsic(long, price) - intrinsic(short, price)
+            if gain:
+                value += gain * quantity * short.multiplier
         worst = min(worst, value)
     return -worst
 
@@ -224,7 +240,7 @@ def _greatest_loss(pairs: Sequence[_Pair]) -> Decimal:
 def intrinsic(option: OptionHolding, price: Decimal) -> Decimal:
     """Return what an option is worth at expiration, USD a share."""
     gain = price - option.strike if option.right == "C" else option.strike - price
-    return max(gain, _ZERO)
+    return gain if gain > 0 else _ZERO
 
 
 def shares_available(value: Decimal, *, cash_rules: bool) -> Decimal:
@@ -235,8 +251,8 @@ def shares_available(value: Decimal, *, cash_rules: bool) -> Decimal:
         cash_rules: Of cash accounts and IRAs: shares are no collateral.
     """
     if value > 0:
-        return _ZERO if cash_rules else value * (1 - INITIAL_SHARES)
-    return value * (1 + INITIAL_SHARES)
+        return _ZERO if cash_rules else value * _LENT_LONG
+    return value * _LENT_SHORT
 
 
 def shares_maintenance(value: Decimal, *, cash_rules: bool) -> Decimal:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.fees import FillTerms, product_of
 from engine.ledger import contract_of, underlying_of
 from engine.margin import (
+    NOTHING_REQUIRED,
     OptionHolding,
     Requirement,
     option_requirement,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ZERO = Decimal(0)
 _CENT = Decimal("0.01")
+_NICKEL = Decimal("0.05")
 
 NICKEL_ROOTS = frozenset({"SPX", "SPXW"})
 """Roots whose spreads are priced in 5 cents (captured rejected preview of 11 December 2025)."""
@@ -99,13 +101,15 @@ def claim(
                 )
             )
     spot = mark(state, underlying)
-    needed = option_requirement(
-        options,
-        shares,
-        spot,
-        index=underlying in INDICES,
-        cash_rules=strict or terms.option_level < 3,
-    )
+    needed = NOTHING_REQUIRED
+    if options:
+        needed = option_requirement(
+            options,
+            shares,
+            spot,
+            index=underlying in INDICES,
+            cash_rules=strict or terms.option_level < 3,
+        )
     value = shares * (prices.get(underlying, _ZERO) if spot is None else spot)
     money = shares_available(value, cash_rules=strict) - needed.amount
     keep = shares_maintenance(value, cash_rules=strict) + needed.amount
@@ -132,6 +136,8 @@ def cost_prices(state: AccountState) -> dict[str, Decimal]:
 def all_claims(state: AccountState, terms: AccountTerms) -> tuple[Decimal, Decimal]:
     """Return the free money, reserves of working orders not counted, and the maintenance, USD."""
     free, keep = state.cash, _ZERO
+    if not state.holdings:
+        return free, keep
     prices = cost_prices(state)
     for underlying, positions in held_by_underlying(state).items():
         if any(q < 0 or len(s) != OCC_LENGTH for s, q in positions.items()):
@@ -281,18 +287,17 @@ def _add(positions: dict[str, int], order: PaperOrder) -> None:
 def rules_refusal(state: AccountState, terms: AccountTerms, order: PaperOrder) -> str:
     """Return why the account may not place an order whatever it costs; empty where it may."""
     opening = [leg for leg in order.legs if opens(state, leg)]
-    options = [leg for leg in order.legs if len(leg.symbol) == OCC_LENGTH]
     if opening and terms.closing_only:
         return "the account is restricted to closing positions"
-    if options and opening and terms.option_level == 0:
-        return "the account has no option approval"
     opened = [leg for leg in opening if len(leg.symbol) == OCC_LENGTH]
-    if terms.option_level < 2 and any(leg.sign > 0 for leg in opened):
+    if opening and terms.option_level == 0 and any(len(x.symbol) == OCC_LENGTH for x in order.legs):
+        return "the account has no option approval"
+    if opened and terms.option_level < 2 and any(leg.sign > 0 for leg in opened):
         return f"option level {terms.option_level} does not allow bought options"
-    if terms.option_level < 3 and len(opened) > 1:
+    if len(opened) > 1 and terms.option_level < 3:
         return f"option level {terms.option_level} does not allow spreads"
-    nickels = all(leg.symbol[:6].rstrip() in NICKEL_ROOTS for leg in order.legs)
-    if len(order.legs) > 1 and nickels and order.limit and order.limit % Decimal("0.05"):
+    off = len(order.legs) > 1 and order.limit and order.limit % _NICKEL
+    if off and all(leg.symbol[:6].rstrip() in NICKEL_ROOTS for leg in order.legs):
         return "Spread orders for SPX options must be priced in 5-cent increments."
     return ""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.core import Denial
 from engine.exposure import Holdings, exposure, worth_of
 from engine.instruments import instrument_of
+from engine.order_facts import FactBook, together
 from engine.risk_account import ACCOUNT_RULES, Means
 from engine.risk_flow import FLOW_RULES, Flow
 from engine.risk_market import MARKET_RULES
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from engine.exposure import Held
     from engine.instruments import Instrument
     from engine.limits import RiskLimits
+    from engine.order_facts import OrderFacts
     from engine.risk_account import AccountReport
     from models.events import Quote
     from models.order_groups import OrderTicket
@@ -54,6 +56,7 @@ class Question:
         cases: The sets of its orders that may come to be filled.
         working: The orders that work beside it.
         opened: The legs that open.
+        openers: Client order ids of the orders that they belong to.
         opening: Whether there is one: it makes a holding larger, or turns it round.
     """
 
@@ -75,10 +78,16 @@ class Question:
         self.working = [each for each in engine.book.working() if each.client_order_id not in own]
         self._naturals: dict[str, Decimal | None] = {}
         self._losses: dict[str, float | None] = {}
-        self.opened = [leg for order in self.orders for leg in order.legs if self.opens(leg, order)]
+        self.opened = []
+        self.openers: set[str] = set()
+        for order in self.orders:
+            for leg in order.legs:
+                if self._opens(leg, order):
+                    self.opened.append(leg)
+                    self.openers.add(order.client_order_id)
         self.opening = bool(self.opened)
 
-    def opens(self, leg: Leg, order: Order) -> bool:
+    def _opens(self, leg: Leg, order: Order) -> bool:
         """Return whether a leg opens, by what is held and what already works to close it.
 
         What waits for the ticket's first order counts as if that one had filled.
@@ -96,6 +105,10 @@ class Question:
                 units for each in self.working if (units := _units(each, leg.symbol)) * held < 0
             )
         return held * signed >= 0 or abs(signed) > abs(held)
+
+    def facts(self, order: Order) -> OrderFacts:
+        """Return an order in plain numbers."""
+        return self.gate.facts.of(order)
 
     def quote(self, symbol: str) -> Quote | None:
         """Return the newest quote of a symbol."""
@@ -139,16 +152,12 @@ class Question:
     @cached_property
     def exposures(self) -> list[list[list[float]]]:
         """Greeks and shocks, see `engine.exposure`, one for each case."""
-        opening = [
-            each
-            for each in self.working
-            if any(leg.position_effect is not PositionEffect.CLOSING for leg in each.legs)
-        ]
+        beside = together([each for each in map(self.facts, self.working) if each.opens])
         return [
             exposure(
                 self.held,
-                opening,
-                case,
+                beside,
+                together(map(self.facts, case)),
                 self.engine.market,
                 least_sigma=self.limits.least_day_sigma,
             )
@@ -192,6 +201,7 @@ class RiskGate:
     sign_in_until_ns: int | None = None
     own: set[str] = field(default_factory=set)
     hours: OrderHours = field(default_factory=OrderHours, init=False)
+    facts: FactBook = field(default_factory=FactBook, init=False)
     holdings: Holdings = field(default_factory=Holdings, init=False)
     flow: Flow = field(default_factory=Flow, init=False)
     means: Means = field(default_factory=Means, init=False)

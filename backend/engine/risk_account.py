@@ -18,12 +18,11 @@ from engine.exposure import (
     WITH_TICKET,
     WITH_WORKING,
     price_of,
-    units_of,
 )
 from engine.instruments import instrument_of
 from engine.ledger import contract_of
 from engine.limits import DayTrades
-from engine.margin import INITIAL_SHARES, OptionHolding, option_requirement
+from engine.margin import INITIAL_SHARES, NOTHING_REQUIRED, OptionHolding, option_requirement
 from engine.trading_hours import day_of
 from models.order_terms import Side
 from models.symbols import INDICES
@@ -39,6 +38,7 @@ _SECOND_NS = 1_000_000_000
 _HOUR_NS = 3_600 * _SECOND_NS
 _WEEK_NS = 7 * 24 * _HOUR_NS
 _ROUNDING = 1e-6
+_LENT_LONG, _LENT_SHORT = float(1 - INITIAL_SHARES), float(1 + INITIAL_SHARES)
 
 LEGACY_UNTIL = date(2026, 6, 4)
 """From this day on intraday margin replaces the counting of day trades (SR-FINRA-2025-017, approved
@@ -191,13 +191,13 @@ def needed_usd(asked: Question, orders: tuple[Order, ...]) -> float:
 
 
 def _needed(asked: Question, order: Order) -> float:
-    if not any(asked.opens(leg, order) for leg in order.legs):
+    if order.client_order_id not in asked.openers:
         return 0.0
     natural = asked.natural(order)
     loss = asked.loss(order)
     if loss is not None and not _leans(order):
         return loss
-    units = units_of((order,))
+    units = asked.facts(order).units
     price = natural if order.limit_price is None else order.limit_price
     if len(order.legs) == 1:
         leg = order.legs[0]
@@ -208,11 +208,7 @@ def _needed(asked: Question, order: Order) -> float:
         paid = float(price or 0)
     cost = paid * float(order.quantity * max(leg.multiplier for leg in order.legs))
     underlying = instrument_of(order.legs[0].symbol).underlying
-    held = {
-        symbol: each.units
-        for symbol, each in asked.held.items()
-        if each.instrument.underlying == underlying
-    }
+    held = asked.held.by_underlying.get(underlying, {})
     after = dict(held)
     for symbol, (count, _) in units.items():
         after[symbol] = after.get(symbol, 0.0) + count
@@ -228,30 +224,39 @@ def _kept(asked: Question, underlying: str, units: Mapping[str, float]) -> float
     """Return USD that holdings on an underlying require, less what they lend on shares."""
     spot = price_of(asked.quote(underlying))
     known = spot == spot  # noqa: PLR0124 - NaN
-    options, shares = [], 0
+    options, shares, short = [], 0, False
     for symbol, count in units.items():
         each = instrument_of(symbol)
         if not each.is_option:
             shares += int(count)
         elif count:
-            contract = contract_of(symbol)
-            mark = price_of(asked.quote(symbol))
-            options.append(
-                OptionHolding(
-                    contract.right,
-                    contract.strike,
-                    contract.expiration,
-                    int(count),
-                    Decimal(repr(mark)) if mark == mark else Decimal(0),  # noqa: PLR0124 - NaN
-                    100,
-                )
-            )
-    required = option_requirement(
-        options, shares, Decimal(repr(spot)) if known else None, index=underlying in INDICES
-    )
+            options.append((symbol, int(count)))
+            short = short or count < 0
+    required = NOTHING_REQUIRED
+    if short:  # long options require nothing
+        required = option_requirement(
+            [_holding(asked, symbol, count) for symbol, count in options],
+            shares,
+            Decimal(repr(spot)) if known else None,
+            index=underlying in INDICES,
+        )
     value = shares * spot if known else 0.0
-    lent = value * float(1 - INITIAL_SHARES) if value > 0 else value * float(1 + INITIAL_SHARES)
+    lent = value * _LENT_LONG if value > 0 else value * _LENT_SHORT
     return float(required.amount) - lent
+
+
+def _holding(asked: Question, symbol: str, count: int) -> OptionHolding:
+    contract = contract_of(symbol)
+    # What long options are worth does not count.
+    mark = price_of(asked.quote(symbol)) if count < 0 else 0.0
+    return OptionHolding(
+        contract.right,
+        contract.strike,
+        contract.expiration,
+        count,
+        Decimal(repr(mark)) if mark == mark else Decimal(0),  # noqa: PLR0124 - NaN
+        100,
+    )
 
 
 def day_trades(asked: Question) -> Denial | None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from engine.core import Denial
 
 if TYPE_CHECKING:
+    from engine.order_facts import Shape
     from engine.risk import Question
-    from models.trading import Order
 
 _SECOND_NS = 1_000_000_000
 _MINUTE_NS = 60 * _SECOND_NS
-
-_Shape = tuple[tuple[tuple[str, str, object], ...], object, object, object]
 
 
 class Flow:
@@ -24,7 +22,7 @@ class Flow:
         """Begin with nothing."""
         self._asked: deque[int] = deque()
         self._gone: deque[int] = deque()
-        self._shapes: dict[_Shape, int] = {}
+        self._shapes: dict[Shape, int] = {}
 
     def tried(self, now_ns: int) -> None:
         """Take note that the strategy asked for an order."""
@@ -39,7 +37,7 @@ class Flow:
             kept_ns = asked.now_ns - round(asked.limits.duplicate_s * _SECOND_NS)
             if len(self._shapes) > 256:
                 self._shapes = {s: at for s, at in self._shapes.items() if at > kept_ns}
-            self._shapes[shape_of(asked.first)] = asked.now_ns
+            self._shapes[asked.facts(asked.first).shape] = asked.now_ns
 
     @property
     def asked_in_a_minute(self) -> int:
@@ -61,7 +59,7 @@ class Flow:
             self._gone.popleft()
         return len(self._gone)
 
-    def last(self, shape: _Shape) -> int | None:
+    def last(self, shape: Shape) -> int | None:
         """Return when an equal opening left last, or None."""
         return self._shapes.get(shape)
 
@@ -70,12 +68,6 @@ class Flow:
         self._asked.clear()
         self._gone.clear()
         self._shapes.clear()
-
-
-def shape_of(order: Order) -> _Shape:
-    """Return what makes two orders the same order twice."""
-    legs = tuple(sorted((leg.symbol, leg.side.value, leg.quantity) for leg in order.legs))
-    return legs, order.quantity, order.limit_price, order.stop_price
 
 
 def runaway(asked: Question) -> Denial | None:
@@ -111,10 +103,10 @@ def duplicate(asked: Question) -> Denial | None:
     if not asked.opening:
         return None
     first = asked.first
-    shape = shape_of(first)
+    shape = asked.facts(first).shape
     for order in asked.working:
         alike = order.quantity == first.quantity and order.limit_price == first.limit_price
-        if alike and shape_of(order) == shape:
+        if alike and asked.facts(order).shape == shape:
             said = f"an equal order works already: {order.client_order_id}"
             return Denial("duplicate", "1 at a time", "2", said)
     last_ns = asked.gate.flow.last(shape)

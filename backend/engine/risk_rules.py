@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from black_scholes.shocks import CALL
 from engine.core import Denial
 from engine.cover import left_uncovered, uncovered
-from engine.exposure import units_of
 from engine.instruments import instrument_of
+from engine.order_facts import together
 from models.order_terms import AssetType, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.cover import Short
+    from engine.order_facts import Units
     from engine.risk import Question
     from models.events import Quote
     from models.trading import Order
@@ -105,10 +106,13 @@ def positions(asked: Question) -> Denial | None:
     """How many instruments may be held, those that working orders open included."""
     if not asked.opening:
         return None
-    held = set(asked.held)
-    for order in (*asked.working, *asked.orders):
-        held.update(leg.symbol for leg in order.legs)
     most = asked.limits.max_positions
+    orders = (*asked.working, *asked.orders)
+    if len(asked.held) + sum([len(order.legs) for order in orders]) <= most:
+        return None
+    held = set(asked.held)
+    for order in orders:
+        held.update(leg.symbol for leg in order.legs)
     if len(held) > most:
         count = str(len(held))
         return Denial("positions", str(most), count, f"{len(held)} holdings, {most} may be")
@@ -182,14 +186,17 @@ def naked_short(asked: Question) -> Denial | None:
     if asked.limits.naked_shorts or not uncovers:
         return None  # options that are bought alone uncover nothing; shares bought back may
     for case in asked.cases:
-        if _covers_itself(case):
+        facts = [asked.facts(order) for order in case]
+        units = together(facts)
+        underlyings = {each for part in facts for each in part.underlyings}
+        if len(underlyings) == 1 and _covers_itself(units):
             continue
-        for underlying in {instrument_of(leg.symbol).underlying for o in case for leg in o.legs}:
+        for underlying in underlyings:
             held, waiting = _beside(asked, underlying)
             after = dict(held)
-            for symbol, (units, _) in units_of(case).items():
+            for symbol, (count, _) in units.items():
                 if instrument_of(symbol).underlying == underlying:
-                    after[symbol] = after.get(symbol, 0.0) + units
+                    after[symbol] = after.get(symbol, 0.0) + count
             naked = uncovered(after, waiting)
             if naked > 0 and naked > uncovered(held, waiting):
                 said = f"{naked:g} short option(s) on {underlying} would stand uncovered"
@@ -197,14 +204,11 @@ def naked_short(asked: Question) -> Denial | None:
     return None
 
 
-def _covers_itself(orders: Sequence[Order]) -> bool:
+def _covers_itself(units: Units) -> bool:
     """Return whether what orders sell is covered by what they buy: then nothing else is uncovered."""
-    underlyings = {instrument_of(leg.symbol).underlying for order in orders for leg in order.legs}
-    if len(underlyings) > 1:
+    if any(not instrument_of(symbol).is_option for symbol in units):
         return False
-    units = {symbol: count for symbol, (count, _) in units_of(orders).items()}
-    shares = any(not instrument_of(symbol).is_option for symbol in units)
-    return not shares and not left_uncovered(units)
+    return not left_uncovered({symbol: count for symbol, (count, _) in units.items()})
 
 
 def _beside(asked: Question, underlying: str) -> tuple[dict[str, float], list[Short]]:
@@ -213,24 +217,18 @@ def _beside(asked: Question, underlying: str) -> tuple[dict[str, float], list[Sh
     Of an order that works, what it buys covers what it sells with it and nothing else, since it may
     be cancelled or never fill; what it sells alone counts as sold.
     """
-    held: dict[str, float] = {
-        symbol: each.units
-        for symbol, each in asked.held.items()
-        if each.instrument.underlying == underlying
-    }
+    held = dict(asked.held.by_underlying.get(underlying, {}))
     waiting: list[Short] = []
     for order in asked.working:
-        units = {
-            symbol: count
-            for symbol, (count, _) in units_of((order,)).items()
-            if instrument_of(symbol).underlying == underlying
-        }
-        if len(order.legs) == 1:
-            for symbol, count in units.items():
-                if count < 0:
-                    held[symbol] = held.get(symbol, 0.0) + count
-        else:
-            waiting += left_uncovered(units)
+        facts = asked.facts(order)
+        if underlying not in facts.underlyings:
+            continue
+        if len(facts.units) > 1:
+            waiting += facts.shorts[underlying]
+            continue
+        for symbol, (count, _) in facts.units.items():
+            if count < 0:
+                held[symbol] = held.get(symbol, 0.0) + count
     return held, waiting
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
+import msgspec
 from pydantic import Field, TypeAdapter
 
 from models.base import Model
@@ -33,6 +34,7 @@ OrderTicket: TypeAlias = Order | OneCancelsOther | Trigger
 
 Trigger.model_rebuild()
 _tickets: TypeAdapter[OrderTicket] = TypeAdapter(OrderTicket)
+_write = msgspec.json.Encoder(enc_hook=vars, decimal_format="string").encode
 
 
 def orders_of(ticket: OrderTicket) -> tuple[Order, ...]:
@@ -47,8 +49,8 @@ def orders_of(ticket: OrderTicket) -> tuple[Order, ...]:
 
 
 def write_ticket(ticket: OrderTicket) -> bytes:
-    """Return a ticket as the JSON that journals hold."""
-    return ticket.model_dump_json().encode()
+    """Return a ticket as the JSON that journals hold: that of its models, written much faster."""
+    return _write(ticket)
 
 
 def read_ticket(written: bytes) -> OrderTicket:

@@ -14,16 +14,19 @@ themselves. `apply` joins what is told so that the same updates end in the same 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+
+import msgspec
 
 from models.events import Fill, OrderUpdate
 from models.order_terms import OrderStatus
 from models.trading import Order
+from utils.clock import to_time
 
 _ZERO = Decimal(0)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Mapping[str, Fill] = {}
 
 _RANK = {
     OrderStatus.NEW: 0,
@@ -44,8 +47,7 @@ _OURS, _BROKERS, _FINAL = 0, 1, 2
 _SAID_BY_US = frozenset({OrderStatus.NEW, OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
-@dataclass(frozen=True, slots=True)
-class OrderState:
+class OrderState(msgspec.Struct, frozen=True):
     """An order, and what is needed to join the next update to it.
 
     Attributes:
@@ -59,7 +61,7 @@ class OrderState:
     order: Order
     said: OrderStatus = OrderStatus.NEW
     said_ns: int = 0
-    fills: Mapping[str, Fill] = field(default_factory=dict)
+    fills: Mapping[str, Fill] = _NOTHING
     reason: str = ""
 
 
@@ -80,17 +82,23 @@ def apply(state: OrderState, update: OrderUpdate) -> OrderState:
         said = new
     order_id = order.order_id or update.order_id
     status = _status(said[0], filled, order.quantity)
-    heard = max(order.updated_at, _EPOCH + timedelta(microseconds=update.time_ns // 1000))
-    if (order_id, status, filled, heard) != (
-        order.order_id,
-        order.status,
-        order.filled_quantity,
-        order.updated_at,
+    heard = max(order.updated_at, _moment(update.time_ns))
+    if (
+        status is not order.status
+        or filled != order.filled_quantity
+        or heard != order.updated_at
+        or order_id != order.order_id
     ):
         order = order.changed(
             order_id=order_id, status=status, filled_quantity=filled, updated_at=heard
         )
     return OrderState(order, said[0], said[1], fills, said[2])
+
+
+@lru_cache(maxsize=16)
+def _moment(time_ns: int) -> datetime:
+    """Return the moment of an update; most updates of one order have the same."""
+    return to_time(time_ns)
 
 
 def _told(order: Order, update: OrderUpdate) -> Decimal:
