@@ -13,9 +13,10 @@ import polars as pl
 
 from app.flat_backfill import Job, store_day
 from clients.lake import Lake
-from models.errors import DataError, NotFound
+from models.errors import DataError, NotFound, TradingError
 from models.tables import frame_schema
-from pipeline.datasets import BARS, DAILY, OPTION_MINUTES, TRADES
+from pipeline.datasets import BARS, DAILY, OPTION_MINUTES, TRADES, dataset
+from pipeline.plan import Window, bars_dataset
 from pipeline.sources import dividends_of, session_bars
 from pipeline.stages import Extracted
 from polygon_integration.config import PROVIDER
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from models.tables import Frame
     from pipeline.datasets import Dataset
-    from pipeline.plan import Window
     from ports.market_data import HistoricOptions, MarketData
 
 FLAT_FILES: Final = "flat_files"
@@ -49,7 +49,8 @@ class FlatSource:
 
     Args:
         job: What all days have in common: address, keys, lake, underlyings of the run.
-        market: Tells the underlying's minutes, by which options are priced; None prices nothing.
+        market: Tells the underlying's minutes, by which options are priced; without one the files
+            of stocks do.
         history: Tells dividends; None knows none.
     """
 
@@ -104,16 +105,25 @@ class FlatSource:
         if what.kind == TRADES:
             return Extracted(PROVIDER, self.made_from, asked_at, _trades(what, rows))
         terms = rows.select(_TERMS).unique("occ_symbol", maintain_order=True)
-        market = self._market
+        bars = (
+            session_bars(self._market, ticker, day) if self._market else self._minutes(ticker, day)
+        )
         return Extracted(
             PROVIDER,
             self.made_from,
             asked_at,
             _as_table(what, rows.with_columns(interval=pl.lit("1m"))),
             contracts=terms.with_columns(exercise_style=pl.lit(None, pl.String)),
-            bars=session_bars(market, ticker, day) if market is not None else None,
+            bars=bars,
             dividends=tuple(dividends_of(self._history, ticker, day) if self._history else ()),
         )
+
+    def _minutes(self, ticker: str, day: date) -> Frame | None:
+        """Return the underlying's minutes by the stocks' own file, None where that lacks them."""
+        try:
+            return self._day(dataset(bars_dataset("1m")), ticker, day, Window()).rows
+        except TradingError:  # options without a price of their underlying stay unpriced
+            return None
 
 
 def _of_window(rows: Frame, day: date, window: Window) -> Frame:

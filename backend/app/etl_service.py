@@ -123,7 +123,7 @@ def opened_service(choice: Choice) -> Iterator[Service | OwnService]:
             "--clock and --seed belong to a simulator of our own: add --source simulator"
         )
     if names:
-        yield _with_made(_configured(names, choice.source), choice)
+        yield _with_made(_configured(names), choice)
     elif url:
         yield _with_made(simulated(simulator_status(url), f"simulator at {url}"), choice)
     else:
@@ -140,32 +140,38 @@ def configured_sources(source: str) -> tuple[str, ...]:
     """Return which services the settings lead to; none means the simulator.
 
     Args:
-        source: auto, or the only one to ask.
+        source: auto, or the only one to ask; polygon has flat files too, with keys of their own.
     """
-    if source in SOURCES:
-        return (source,)
     if source == "simulator":
         return ()
-    schwab = load(SchwabSettings)
+    schwab, polygon = load(SchwabSettings), load(PolygonSettings)
     has_token = schwab.configured and schwab.token_path().exists()
-    has_key = bool(load(PolygonSettings).api_key.get_secret_value())
-    return tuple(name for name, there in ((SCHWAB, has_token), (POLYGON, has_key)) if there)
+    has_key = bool(polygon.api_key.get_secret_value())
+    has_files = bool(polygon.s3_access_key.get_secret_value())
+    there = {SCHWAB: has_token, POLYGON: has_key, FLAT_FILES: has_files}
+    if source == SCHWAB or (source == POLYGON and not has_files):
+        return (source,)  # who lacks what it needs says so
+    if source == POLYGON:
+        del there[SCHWAB]
+    return tuple(name for name, is_set in there.items() if is_set)
 
 
-def _configured(names: tuple[str, ...], asked_for: str) -> Service:
+def _configured(names: tuple[str, ...]) -> Service:
     """Look at each service once: who does not let us in is told now, and origins are not mixed."""
     origins: dict[str, str] = {}
     described, now = [], wall_clock()
     for name in names:
+        if name == FLAT_FILES:
+            polygon = load(PolygonSettings)
+            job = settings_job(polygon)
+            origins[name] = job.origin
+            described.append(f"flat files at {polygon.s3_endpoint}")
+            now = min(now, job.clock()())
+            continue
         with open_source(_asked(name)) as source:
             origins[name] = source.market.origin
             described.append(source.described)
             now = min(now, source.clock())
-    polygon = load(PolygonSettings)
-    if asked_for in {"auto", POLYGON} and polygon.s3_access_key.get_secret_value():
-        names = (*names, FLAT_FILES)
-        origins[FLAT_FILES] = settings_job(polygon).origin
-        described.append(f"flat files at {polygon.s3_endpoint}")
     origin = origins[names[0]]
     kept = tuple(name for name in names if origins[name] == origin)
     notes = tuple(

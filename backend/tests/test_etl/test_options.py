@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from app.etl_service import Choice, Service, opened_service, opened_sources
 from pipeline import crosscheck, datasets, stages
 from pipeline.etl_events import PartitionDone, StageDone
 from pipeline.plan import Window
 from pipeline.work import Order, run
 
 if TYPE_CHECKING:
-    from tests.test_etl.conftest import Etl
+    from pathlib import Path
+
+    from tests.test_etl.conftest import Etl, Market
 
 FRIDAY = date(2026, 11, 20)
 
@@ -161,3 +164,22 @@ def test_without_a_snapshot_figures_of_strikes_are_null_and_say_why(etl: Etl) ->
     (why,) = etl.store.read("quality_findings", {"rule": "no_open_interest"}).to_dicts()
     assert why["count"] == etl.store.read("option_quotes")["occ_symbol"].n_unique()
     assert "no snapshot of this session's chain is stored" in why["reason"]
+
+
+def test_keys_of_flat_files_alone_lead_to_the_files(
+    etl: Etl, market: Market, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("ENDPOINT", "BUCKET", "ACCESS_KEY", "SECRET_KEY"):
+        told = "s3" if name == "ENDPOINT" else f"s3_{name.lower()}"
+        monkeypatch.setenv(f"POLYGON_S3_{name}", market.status[told])
+    for source in ("auto", "polygon"):
+        with opened_service(Choice(source)) as service:
+            assert isinstance(service, Service)
+            assert (service.names, service.origin) == (("flat_files",), "simulator")
+    day = date(2026, 11, 13)
+    (wanted,) = etl.partitions(day, dataset="option_bars_1m", tickers=("AAPL",))
+    with opened_sources(service, str(tmp_path), ("AAPL",)) as sources:
+        (outcome,) = run(Order((wanted,), Window(0, 0)), replace(etl.bench, sources=sources))
+    assert (outcome.status, outcome.source) == ("complete", "flat_files"), outcome.reason
+    bars = etl.store.read("option_bars")
+    assert bars["implied_volatility"].is_not_null().any()  # by the underlying's own file
