@@ -244,5 +244,6 @@ def _joined(table: Table, pieces: Iterator[tuple[str, Frame]]) -> Frame:
     schema = frame_schema(table)
     kept = [rows for _, rows in pieces if not rows.is_empty()]
     if not kept:
-        return pl.DataFrame(schema={name: schema[name] for name in ("ts", "occ_symbol", "session")})
+        names = ("ts", "occ_symbol", "session")
+        return pl.DataFrame(schema={name: schema[name] for name in names})
     return pl.concat(kept)

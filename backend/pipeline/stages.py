@@ -7,6 +7,7 @@ rows on whatever machine and whenever it is asked.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from pipeline.quality import Checked
     from pipeline.session_enrich import Enriched
     from utils.market_calendar import Session
+
+_TOLD: Final = ("occ_symbol", "ts", "price", "size", "exchange", "conditions")
+_FEWEST_TRADES: Final = 20
 
 LONE_GAPS: Final = 0.05
 """Share of the regular minutes that one source may lack before another is asked, or it is asked again.
@@ -111,7 +115,8 @@ def slot_of(what: Dataset, session: date) -> plan.Slot:
 def transform(partition: Partition, sent: Extracted) -> Frame:
     """Return the rows of a partition alone, in the columns and the order of its table."""
     what = dataset(partition.dataset)
-    return _TRANSFORMS[what.kind](partition, sent)
+    rows = _TRANSFORMS[what.kind](partition, sent)
+    return conformed(what, rows) if rows.is_empty() else rows
 
 
 def _bars(partition: Partition, sent: Extracted) -> Frame:
@@ -136,7 +141,35 @@ def _option_minutes(partition: Partition, sent: Extracted) -> Frame:
 
 
 def _trades(partition: Partition, sent: Extracted) -> Frame:
-    return sent.rows.filter(pl.col("session") == partition.session).sort("occ_symbol", "ts")
+    """Return a session's trades, each as often as it was made, numbered within its contract."""
+    if sent.rows.is_empty():
+        return sent.rows
+    # The day is that of the trades' own time: who asks stamps the session that was asked for.
+    day = pl.col("ts").dt.convert_time_zone("America/New_York").dt.date()
+    rows = sent.rows.filter(day == partition.session).sort(
+        "occ_symbol", "ts", "sequence", maintain_order=True
+    )
+    times = _times_told(rows)
+    if times > 1:
+        place = pl.int_range(pl.len()).over(_TOLD)
+        rows = rows.filter(place % times == 0)
+        number = pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("occ_symbol")
+        rows = rows.with_columns(sequence=number)
+    return rows
+
+
+def _times_told(trades: Frame) -> int:
+    """Return how often an answer tells every trade: 1, unless whole pages came more than once.
+
+    Trades of options have no number of their own, and equal ones do happen; that each and every one
+    is told the same number of times does not.
+    """
+    if trades.is_empty():
+        return 1
+    counts = trades.group_by(_TOLD).len()["len"]
+    if counts.len() < _FEWEST_TRADES:
+        return 1
+    return math.gcd(*counts.unique().to_list())
 
 
 def _with_terms(sent: Extracted, rows: Frame) -> Frame:
@@ -211,6 +244,11 @@ def judge(partition: Partition, sent: Extracted, enriched: Enrichment) -> Judged
     table = dataset(partition.dataset).table
     checked = quality.check(table, enriched.rows, rules, ticker=partition.ticker)
     lack = _nothing(partition, sent, checked) if checked.accepted.is_empty() else None
+    times = _times_told(sent.rows) if dataset(partition.dataset).kind == TRADES else 1
+    if times > 1:
+        reason = f"the answer told every trade {times} times: each was kept once"
+        twice = quality.Finding("told_twice", "flag", enriched.rows.height, reason)
+        checked = replace(checked, findings=(*checked.findings, twice))
     contracts = _contracts(partition, sent, checked.accepted)
     if contracts is not None:
         from pipeline.session_rules import CONTRACT_RULES  # noqa: PLC0415 - numba: 0.6 s

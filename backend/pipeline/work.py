@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from models.errors import DataError, StoreError, TradingError
-from models.tables import QUALITY_FINDINGS, SPLITS, frame_schema
+from models.tables import COVERAGE, QUALITY_FINDINGS, SPLITS, frame_schema
 from pipeline import stages
 from pipeline.activity import read_activity
 from pipeline.attempt import Attempt, Watch, candidate, with_natural_gaps
@@ -280,6 +280,8 @@ def _stored(attempt: Attempt, best: Candidate, order: Order, bench: Bench) -> Ou
         best.judged.expected,
         stages.checks_of(findings),
     )
+    if what.kind == TRADES:
+        _make_room(bench.store, part, checked.accepted)
     written = list(load(bench.store, bench.wall, [Piece(part, checked, mark)], fresh=False))
     changed = sum(each.changed for each in written if isinstance(each, Written))
     (stored,) = (each for each in written if isinstance(each, Stored))
@@ -313,6 +315,21 @@ def _beside(part: Part, best: Candidate, findings: Sequence[Finding]) -> dict[st
     """Return the rows of other tables that stand beside a partition's."""
     rows = finding_rows(part, best.judged.rules, findings)
     return {QUALITY_FINDINGS.name: rows} | dict(best.judged.tables)
+
+
+def _make_room(store: RemovingStore, part: Part, trades: Frame) -> None:
+    """Take away stored trades that an answer does not have: numbered by it, they join no other's.
+
+    Coverage goes first, so that a run that is killed before it is written again is repeated.
+    """
+    keys = [each for each in part.table.key if each not in {"source", "origin"}]
+    stored = store.read(part.table.name, part.where, keys)
+    if stored.join(trades, on=keys, how="anti").is_empty():
+        return
+    stamp: dict[str, Scalar] = {"session": part.session, "source": part.source}
+    named: dict[str, Scalar] = {"ticker": part.ticker, "dataset": part.dataset}
+    store.remove(COVERAGE.name, named | stamp | {"origin": part.origin})
+    store.remove(part.table.name, part.where)
 
 
 def _forget_older(store: RemovingStore, part: Part, findings: Frame) -> None:

@@ -108,6 +108,49 @@ def test_a_bad_session_spoils_none_of_the_others_of_its_request(etl: Etl, market
     assert [each.session for each in etl.todo(wanted)] == [days[1]]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "target", "kind", "words"),
+    [
+        ("option_trades", "trades", "stale", "of 2026-11-19, not of 2026-11-20"),
+        ("option_trades", "trades", "empty", "no row of 2026-11-20"),
+        ("option_trades", "trades", "renamed", ""),
+        ("option_quotes_1m", "quotes", "stale", "not of 2026-11-20"),
+        ("option_quotes_1m", "quotes", "empty", "no row of 2026-11-20"),
+        ("option_bars_1m", "aggs", "stale", "no row of 2026-11-20"),
+        ("option_bars_1m", "aggs", "empty", "no row of 2026-11-20"),
+    ],
+)
+def test_options_of_the_past_that_nobody_has_say_why(
+    etl: Etl, market: Market, dataset: str, target: str, kind: str, words: str
+) -> None:
+    market.fault(f"polygon.rest.{target}", kind)
+    market.fault("s3", "status", status=404)
+    (partition,) = wanted = etl.partitions(FRIDAY, dataset=dataset, tickers=("KO",))
+    (outcome,) = run(Order(wanted, Window(0, 0)), etl.bench)
+    assert market.fired()[0] > 0
+    assert outcome.status == "nothing"
+    assert words in (outcome.reason or "")
+    assert "polygon" in (outcome.reason or "")
+    assert etl.todo(wanted) == (partition,)
+
+
+def test_trades_that_came_twice_are_stored_once(etl: Etl, market: Market) -> None:
+    wanted = etl.partitions(FRIDAY, dataset="option_trades", tickers=("KO",))
+    order = Order(wanted, Window(0, 0))
+    (sound,) = run(order, etl.bench)
+    content = etl.content()
+    market.fault("polygon.rest.trades", "duplicate")
+    (twice,) = run(order, etl.bench)
+    (told,) = (each for each in twice.findings if each.rule == "told_twice")
+    assert (told.count, twice.rows, twice.changed) == (sound.rows, sound.rows, 0)
+    market.clear()
+    market.fault("polygon.rest.trades", "gap")  # some are gone, and the others numbered anew
+    assert run(order, etl.bench)[0].rows < sound.rows
+    market.clear()
+    assert run(order, etl.bench)[0].rows == sound.rows
+    assert etl.content() == content
+
+
 def test_a_finding_of_rows_that_were_renewed_is_gone(etl: Etl, market: Market) -> None:
     market.fault(SCHWAB, "disagree", by=0.01)
     (partition,) = wanted = etl.partitions(FRIDAY)
@@ -119,6 +162,16 @@ def test_a_finding_of_rows_that_were_renewed_is_gone(etl: Etl, market: Market) -
     run(Order(wanted, Window(0, 0)), etl.bench)
     assert "disagrees" not in etl.store.read("quality_findings")["rule"]
     assert '"disagrees":' not in etl.coverage(partition)["checks"]
+
+
+def test_duplicate_rows_of_the_second_source_are_stored_once(etl: Etl, market: Market) -> None:
+    market.fault(SCHWAB, "empty")
+    market.fault(POLYGON, "duplicate")
+    (partition,) = wanted = etl.partitions(FRIDAY)
+    assert ended(etl.run(wanted)).done == 1
+    row = etl.coverage(partition)
+    assert (row["source"], row["missing"]) == ("polygon", 0)
+    assert row["rows"] == etl.store.read("equity_bars")["ts"].n_unique()
 
 
 def test_a_half_day_is_whole_with_210_minutes(etl: Etl) -> None:
