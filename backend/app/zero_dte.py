@@ -20,9 +20,11 @@ from rich.text import Text
 from app import cli
 from app.polygon_place import Simulated, open_polygon
 from app.publish import size_of
+from app.study_lake import put_in_lake
 from app.wiring import closed_days, open_store, store_place
 from app.zero_dte_folder import DATASETS, StudyFolder
 from app.zero_dte_study import download_study, expiring, newest_day
+from clients.lake import Lake
 from models.errors import ConfigError
 from models.tables import (
     EQUITY_BARS,
@@ -60,6 +62,8 @@ class Asked:
         day: The session; None for the newest one with expirations.
         out: Folder; None names it after ticker and day.
         store: Whether the rows go to the database too.
+        lake: Folder or s3:// address of a lake that the rows go to as well; empty means that of the
+            settings, None means none.
         follow: Whether to go on with the stream.
         seconds: How long to follow; None until the close, or Ctrl-C.
         clock: Market time of a simulator of our own.
@@ -70,10 +74,16 @@ class Asked:
     day: date | None
     out: Path | None
     store: bool
+    lake: str | None
     follow: bool
     seconds: float | None
     clock: datetime | None
     seed: int | None
+
+    @property
+    def kept_elsewhere(self) -> bool:
+        """Whether the rows go anywhere but to the folder."""
+        return self.store or self.lake is not None
 
 
 def run_zero_dte(asked: Asked) -> int:
@@ -102,7 +112,7 @@ def run_zero_dte(asked: Asked) -> int:
             from app.zero_dte_follow import follow  # noqa: PLC0415 - the other half
 
             return follow(place, asked, day, contracts, folder)
-        if known and not asked.store and _is_whole(folder, known, place.clock()):
+        if known and not asked.kept_elsewhere and _is_whole(folder, known, place.clock()):
             folder.finish(known)
             show(folder, known, place, "kept: there is nothing new")
             return cli.PARTIAL if known.open_interest else cli.OK
@@ -131,18 +141,16 @@ def _download(
 ) -> int:
     started = time.monotonic()
     warn_of_limit(place, contracts.height)
-    with told() as progress:
+    with shown_progress() as progress:
         whole = download_study(
             place, asked.ticker, day, contracts, folder=folder, progress=progress
         )
     study = write(folder, whole, asked.ticker, place.origin)
     if not study.missing:  # then REST has all that a stream told before
         folder.drop_live([path for path, _ in folder.live()])
-    if asked.store:
-        store_whole(whole)
+    told = list(kept_elsewhere(asked, place, whole, made_from="rest"))
     show(folder, study, place, f"took {time.monotonic() - started:.1f} s")
-    if asked.store:
-        print(f"stored in {store_place()}")
+    print(*told, sep="\n", end="\n" if told else "")
     return cli.PARTIAL if study.missing or study.open_interest else cli.OK
 
 
@@ -162,6 +170,29 @@ def write(folder: StudyFolder, whole: Whole, ticker: str, origin: str) -> Study:
     study = whole.study(ticker, origin)
     folder.finish(study)
     return study
+
+
+def kept_elsewhere(
+    asked: Asked, place: PolygonPlace, whole: Whole, *, made_from: str
+) -> Iterator[str]:
+    """Put a study into the database and the lake, as asked; yield what to say of it.
+
+    Args:
+        asked: The call.
+        place: Where the study comes from.
+        whole: The study.
+        made_from: rest, or stream where some of it came so.
+
+    Raises:
+        StoreError: The database or the lake fails.
+    """
+    if asked.store:
+        store_whole(whole)
+        yield f"stored in {store_place()}"
+    if asked.lake is not None:
+        lake = Lake.open(asked.lake or None)
+        yield f"stored in the lake at {lake.place.shown}"
+        yield from put_in_lake(lake, asked.ticker, place.origin, whole, made_from=made_from)
 
 
 def store_whole(whole: Whole) -> None:
@@ -206,7 +237,7 @@ def warn_of_limit(place: PolygonPlace, contracts: int) -> None:
 
 
 @contextmanager
-def told() -> Iterator[Callable[[str, int, int], None]]:
+def shown_progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show progress on a terminal, and nothing in a pipe."""
     console = Console(stderr=True)
     columns = (
@@ -272,10 +303,12 @@ def _facts(
     for dataset, why in study.missing.items():
         yield f"no {dataset}", why
     yield "source", f"{study.source}, origin {study.origin} ({place.described})"
-    state = "the session is over"
-    if not study.settled:
-        state = "not the end of the session: run it again, or add --follow"
     asked_at = datetime.fromisoformat(study.asked_at).astimezone(NEW_YORK)
+    state = "the session is over"
+    if asked_at < market_calendar.session(asked_at.date()).close and not study.settled:
+        state = "the session goes on: run it again after it"
+    elif not study.settled:
+        state = "the session has just ended: what comes late is not in it"
     yield "market time", f"{asked_at:%Y-%m-%d %H:%M} New York, {state}"
     yield "folder", f"{folder.path} ({last})"
 

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from app import cli
-from app.zero_dte import show, store_whole, warn_of_limit, write
+from app.zero_dte import kept_elsewhere, show, warn_of_limit, write
 from app.zero_dte_live import Collector, joined
 from app.zero_dte_study import download_study, finished
 from models.errors import NotEntitled, SubscriptionRefused
@@ -160,10 +160,10 @@ class _Following:
             return
         study = self._write()
         self.partial = bool(study.missing or study.open_interest) or self.partial
-        if self._asked.store:
-            store_whole(self._whole)
+        told = list(kept_elsewhere(self._asked, self._place, self._whole, made_from="stream"))
         counts = ", ".join(f"{n:,} {name}" for name, n in self._collector.counts.items())
         show(self._folder, study, self._place, f"the stream told {counts}")
+        print(*told, sep="\n", end="\n" if told else "")
 
     async def _listen(self, stream: SharedStream, wanted: list[Channel]) -> None:
         async for event in stream.listen(wanted):

@@ -28,7 +28,13 @@ from pydantic import Field, SecretStr
 
 from clients.lake_place import LocalPlace, Place, S3Place
 from clients.lake_shared import UNDERLYINGS
-from clients.lake_writer import SHARED, Partition, PartitionWriter, partition_key
+from clients.lake_writer import (
+    SHARED,
+    Partition,
+    PartitionWriter,
+    made_from,
+    partition_key,
+)
 from models.errors import DataError, NotFound, StoreError
 from models.tables import ORIGINS
 from utils.paths import state_folder
@@ -158,7 +164,13 @@ class Lake:
         return PartitionWriter(self.place, partition, self._staging, sharing=sharing)
 
     def replace(
-        self, file: LakeFile, rows: Frame, *, sort_key: tuple[str, ...], made_from: str
+        self,
+        file: LakeFile,
+        rows: Frame,
+        *,
+        sort_key: tuple[str, ...],
+        made_from: str,
+        detail: str = "",
     ) -> None:
         """Replace one file by these rows, safe from a power cut when it returns.
 
@@ -167,17 +179,33 @@ class Lake:
             rows: All that is to be in it.
             sort_key: Order of the rows.
             made_from: As in `clients.lake_writer.MADE_FROM`; rows of a more complete kind stay.
+            detail: What is not as exact as in a flat file, for people.
 
         Raises:
             StoreError: The place does not take it.
         """
         partition = Partition(
-            file.table, file.session, file.source, file.origin, made_from, sort_key
+            file.table, file.session, file.source, file.origin, made_from, sort_key, detail
         )
         with self.replacing(partition) as writer:
             writer.add(file.underlying, rows, is_last=True)
             writer.publish()
         self.place.secure(file.key)
+
+    def made_from(self, file: LakeFile) -> str | None:
+        """Return how the rows of a file's underlying were come by, those of a shared file too.
+
+        Returns:
+            As in `clients.lake_writer.MADE_FROM`; None where there are none.
+
+        Raises:
+            StoreError: The lake cannot be reached.
+        """
+
+        def key(underlying: str) -> str:
+            return replace(file, underlying=underlying).key
+
+        return made_from(self.place, key, file.underlying)
 
     def remove(self, file: LakeFile) -> None:
         """Remove one file; none is no error.

@@ -58,13 +58,15 @@ def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
     files = lake.files(parsed.table)
     table = Table(title=f"lake at {lake.place.shown}", title_justify="left")
     if parsed.table:
-        for name in ("underlying", "session", "source", "origin"):
+        for name in ("underlying", "session", "source", "origin", "made from"):
             table.add_column(name)
         for file in files:
             shown = file.underlying
             if shown == SHARED:
                 shown = f"({len(lake.shared_by(file)):,} share it)"
-            table.add_row(shown, str(file.session), file.source, file.origin)
+            said = lake.place.metadata(file.key)
+            made = ", ".join(said[name] for name in ("made_from", "detail") if name in said)
+            table.add_row(shown, str(file.session), file.source, file.origin, made)
     else:
         for name in ("table", "origin", "underlyings", "sessions", "first", "last", "files"):
             table.add_column(name, no_wrap=name == "table")

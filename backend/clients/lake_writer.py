@@ -18,7 +18,7 @@ from clients.lake_shared import SHARING_ROWS, UNDERLYINGS, SharedFile
 from models.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
     from types import TracebackType
 
@@ -47,6 +47,7 @@ class Partition:
         origin: Where they come from.
         made_from: As in `MADE_FROM`.
         sort_key: Order of the rows; the symbol's column is in it.
+        detail: What is not as exact as in a flat file, for people.
     """
 
     table: str
@@ -55,6 +56,7 @@ class Partition:
     origin: str
     made_from: str
     sort_key: tuple[str, ...]
+    detail: str = ""
 
     def key(self, underlying: str) -> str:
         """Return the key of an underlying's file, or, of `SHARED`, of the one that many share."""
@@ -65,6 +67,23 @@ def partition_key(table: str, underlying: str, session: date, source: str, origi
     """Return the key of the one file that a source and origin have of a partition."""
     folder = SHARED if underlying == SHARED else f"underlying={underlying}"
     return f"{table}/{folder}/session={session}/{source}-{origin}.parquet"
+
+
+def made_from(place: Place, key: Callable[[str], str], underlying: str) -> str | None:
+    """Return how the rows of an underlying in a partition were come by; None where there are none.
+
+    Args:
+        place: Of the lake.
+        key: Gives the key of an underlying's file of the partition, or of `SHARED`.
+        underlying: Whose.
+    """
+    for name in (underlying, SHARED):
+        if not place.exists(key(name)):
+            continue
+        there = place.metadata(key(name))
+        if underlying in there.get(UNDERLYINGS, underlying).split(","):
+            return there.get("made_from", MADE_FROM[0])
+    return None
 
 
 @dataclass(slots=True)
@@ -182,13 +201,8 @@ class PartitionWriter:
         rank = MADE_FROM.index(self._partition.made_from)
         if rank == len(MADE_FROM) - 1:
             return False
-        for key in (self._partition.key(underlying), self._partition.key(SHARED)):
-            if not self._place.exists(key):
-                continue
-            there = self._place.metadata(key)
-            if underlying in there.get(UNDERLYINGS, underlying).split(","):
-                return MADE_FROM.index(there.get("made_from", MADE_FROM[0])) > rank
-        return False
+        there = made_from(self._place, self._partition.key, underlying)
+        return there is not None and MADE_FROM.index(there) > rank
 
     def _shares(self, underlying: str) -> bool:
         """Return whether an underlying goes to the file that many share, so far as it has come."""
@@ -243,7 +257,8 @@ class PartitionWriter:
 
     @property
     def _metadata(self) -> dict[str, str]:
-        return {"made_from": self._partition.made_from}
+        detail = {"detail": self._partition.detail} if self._partition.detail else {}
+        return {"made_from": self._partition.made_from} | detail
 
     @property
     def _format(self) -> dict[str, Any]:

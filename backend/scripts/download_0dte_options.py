@@ -34,6 +34,13 @@ def parser() -> argparse.ArgumentParser:
     add("--date", type=request.day, help="default: the newest session with expirations")
     add("--out", type=Path, help="folder (default: as 0dte_qqq_2026-11-20)")
     add("--store", action="store_true", help="into the database too")
+    add(
+        "--lake",
+        nargs="?",
+        const="",
+        metavar="PLACE",
+        help="into the lake too (default: LAKE, or ours), until flat files replace it",
+    )
     add("--follow", action="store_true", help="go on with the stream until the close")
     add("--seconds", type=_seconds, help="end --follow after so long")
     add("--clock", type=request.moment, help="the simulator's market time, as 2026-11-20T10:00")
@@ -50,6 +57,7 @@ def command(arguments: argparse.Namespace) -> int:
         day=arguments.date,
         out=arguments.out,
         store=arguments.store,
+        lake=arguments.lake,
         follow=arguments.follow,
         seconds=arguments.seconds,
         clock=arguments.clock,
