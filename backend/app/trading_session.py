@@ -198,6 +198,7 @@ class Setup:
             limits=msgspec.Raw(self.gate.limits.model_dump_json().encode()),
             others=found.others,
             seen=found.seen,
+            cash=found.cash,
         )
 
     def begin(self, engine: Engine, books: Books) -> None:

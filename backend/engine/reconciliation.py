@@ -21,6 +21,7 @@ from utils.clock import to_ns
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from engine.cash import CashMove
     from engine.order_book import OrderBook
     from models.events import Settlement
     from models.trading import Order, Position, Trade
@@ -42,6 +43,7 @@ class Reconciled(NamedTuple):
         seen: Executions of others that `others` has in it, as far as their times could leave that
             open to the next one who looks, and all settlements.
         settled: Our part of what expired, was exercised or assigned, to be booked.
+        cash: USD that the broker has told, of all that the account does; None: it was not asked.
     """
 
     updates: list[OrderUpdate]
@@ -50,6 +52,7 @@ class Reconciled(NamedTuple):
     others: dict[str, Decimal]
     seen: tuple[str, ...] = ()
     settled: Sequence[Settlement] = ()
+    cash: Decimal | None = None
 
 
 class Told(NamedTuple):
@@ -61,6 +64,8 @@ class Told(NamedTuple):
         positions: What is held.
         left: Client order ids of orders that left this machine, or may have.
         settlements: What left the account without an order, as far back as it was asked for.
+        cash: USD; None: it was not asked for.
+        moves: What its transactions moved, where they were asked for.
     """
 
     orders: Sequence[Order]
@@ -68,6 +73,8 @@ class Told(NamedTuple):
     positions: Sequence[Position]
     left: Collection[str] = ()
     settlements: Sequence[Settlement] = ()
+    cash: Decimal | None = None
+    moves: Sequence[CashMove] = ()
 
 
 class Baseline(NamedTuple):
@@ -78,11 +85,15 @@ class Baseline(NamedTuple):
         holdings: Units by symbol, short negative.
         seen: Executions of others that the holdings have in them, of the last while before, and
             settlements.
+        cash: USD in the whole account; None where nobody noted it.
+        gross: What our fills had moved of it until then, USD without fees.
     """
 
     at_ns: int
     holdings: Mapping[str, Decimal]
     seen: Collection[str] = ()
+    cash: Decimal | None = None
+    gross: Decimal = _ZERO
 
 
 def reconcile(  # noqa: PLR0913 - both sides, and what is known of them
@@ -141,7 +152,7 @@ def reconcile(  # noqa: PLR0913 - both sides, and what is known of them
         each.execution_id for each in strangers if to_ns(each.ts) > now_ns - 2 * SAME_TIME_NS
     )
     seen += tuple(each.settlement_id for each in told.settlements)
-    return Reconciled(updates, external, differences, others, seen, gone.ours)
+    return Reconciled(updates, external, differences, others, seen, gone.ours, told.cash)
 
 
 def _update(order: Order, missed: Iterable[Trade], now_ns: int) -> OrderUpdate:
@@ -201,6 +212,17 @@ def _less(there: Mapping[str, Decimal], ours: Mapping[str, Decimal]) -> dict[str
     return {symbol: quantity for symbol, quantity in rest.items() if quantity}
 
 
+def trades_of_others(baseline: Baseline, told: Told, book: OrderBook) -> list[Trade]:
+    """Return the executions of others since the baseline."""
+    return [
+        trade
+        for trade in told.fills
+        if to_ns(trade.ts) > baseline.at_ns - SAME_TIME_NS
+        and trade.execution_id not in baseline.seen
+        and trade.client_order_id not in book.states
+    ]
+
+
 def _unexplained(
     others: Mapping[str, Decimal],
     baseline: Baseline,
@@ -210,11 +232,8 @@ def _unexplained(
 ) -> list[str]:
     """Return a sentence for each holding that no fill or settlement, ours or others', explains."""
     expected = _plus(baseline.holdings, gone)
-    for trade in told.fills:
-        late = to_ns(trade.ts) > baseline.at_ns - SAME_TIME_NS
-        new = late and trade.execution_id not in baseline.seen
-        if new and trade.client_order_id not in book.states:
-            expected[trade.symbol] = expected.get(trade.symbol, _ZERO) + trade.signed_quantity
+    for trade in trades_of_others(baseline, told, book):
+        expected[trade.symbol] = expected.get(trade.symbol, _ZERO) + trade.signed_quantity
     return [
         f"{symbol}: beside our own, fills come to {expected.get(symbol, _ZERO)} and the broker "
         f"holds {others.get(symbol, _ZERO)}"

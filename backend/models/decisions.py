@@ -28,6 +28,7 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
         limits: Of the risk gate, JSON.
         others: What the account held that is not ours, units by symbol.
         seen: Executions of others shortly before, which `others` has in it.
+        cash: USD in the whole account; None where nobody asked.
     """
 
     event: int
@@ -38,6 +39,7 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="began"):
     limits: msgspec.Raw
     others: dict[str, Decimal] = {}
     seen: tuple[str, ...] = ()
+    cash: Decimal | None = None
 
 
 class Signalled(msgspec.Struct, frozen=True, kw_only=True, tag="signal", gc=False):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from engine.cash import CashMove
 from models.errors import BadReply, OrderRejected, OrderUnknown, TradingError
 from models.events import Event, OrderUpdate, Quote, Settlement
 from models.journal import Record
@@ -23,6 +24,7 @@ from models.trading import (
 )
 from ports.broker import Watch
 from schwab_integration.account_rules import check_account, closes
+from schwab_integration.decoding import moment
 from schwab_integration.order_desk import OrderDesk
 from schwab_integration.order_listener import OrderListener, Updates
 from schwab_integration.order_news import number, rejected
@@ -36,6 +38,7 @@ from schwab_integration.parse_preview import preview_of
 from schwab_integration.parse_transactions import settlement_of
 from schwab_integration.trader import SchwabTrader
 from schwab_integration.trader_replies import ReportedOrder
+from utils.clock import to_ns
 from utils.shared_limit import SharedRateLimiter
 from utils.transaction_logger import TransactionLogger
 
@@ -213,6 +216,20 @@ class SchwabBroker:
         kinds = (TransactionType.RECEIVE_AND_DELIVER,)
         listed = self._trader.transactions(self.account_id, since, until, kinds)
         return [found for each in listed if (found := settlement_of(each)) is not None]
+
+    def cash_moves(self, since: datetime) -> Sequence[CashMove]:
+        """Return what all transactions since then moved of the account's cash.
+
+        Raises:
+            TradingError: Schwab does not answer.
+        """
+        until = max(since, self._times.clock()) + MARGIN
+        listed = self._trader.transactions(self.account_id, since, until)
+        return [
+            CashMove(to_ns(at), each.net_amount)
+            for each in listed
+            if each.net_amount and (at := moment(each.time) or moment(each.trade_date))
+        ]
 
     def orders_and_fills(self, since: datetime) -> tuple[Sequence[Order], Sequence[Trade]]:
         """Return the orders entered since then and their fills, both of one list."""

@@ -23,10 +23,25 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from engine.cash import (
+    CashFlow,
+    flow_of,
+    gross_before,
+    gross_flow,
+    sums_since,
+    unexplained_cash,
+)
 from engine.core import Engine
 from engine.desk import Names
 from engine.observed import ObservedEngine
-from engine.reconciliation import SAME_TIME_NS, Baseline, Reconciled, Told, reconcile
+from engine.reconciliation import (
+    SAME_TIME_NS,
+    Baseline,
+    Reconciled,
+    Told,
+    reconcile,
+    trades_of_others,
+)
 from engine.risk_account import AccountReport
 from models.decisions import Began, Ended
 from models.errors import ConfigError
@@ -52,6 +67,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from engine.cash import CashMove
     from engine.core import Gate
     from engine.observed import Observer
     from models.decisions import Decision
@@ -75,6 +91,9 @@ JUST_NOW = timedelta(minutes=2)
 
 BOOKED_LATE = timedelta(days=7)
 """What becomes of an option may be listed so long after the time that it bears."""
+
+CASH_LOOKS = 4
+"""So often a run that begins looks at cash that is not explained."""
 
 RECONCILIATION = "reconciliation"
 """Source of the restraint while account and journal differ."""
@@ -136,6 +155,7 @@ class TradingEngine:
         """What Schwab says of the account's day trades, once it was asked."""
         self._settled: dict[str, Decimal] = {}
         self._differed = False
+        self._cash_differs = False
 
     def __enter__(self) -> Self:
         """Open account, journal and stream.
@@ -244,18 +264,26 @@ class TradingEngine:
         began = [each for each in decisions if isinstance(each, Began)]
         baseline = None
         if began and not accept_holdings:
-            baseline = Baseline(began[-1].at_ns, began[-1].others, began[-1].seen)
-        found = self._squared(baseline, RECOVER_S)
+            last = decisions.index(began[-1])
+            gross = gross_before(decisions[:last])
+            baseline = Baseline(
+                began[-1].at_ns, began[-1].others, began[-1].seen, began[-1].cash, gross
+            )
+        told, found = self._squared(baseline, RECOVER_S)
         if self._schwab.recovering and (found.differences or self._company()):
-            found = self._squared(baseline, float("inf"))
+            told, found = self._squared(baseline, float("inf"))
         if not accept_holdings:
             self._refuse_company()
         engine.hear([*found.updates, *self._book(found.settled)])
-        self._baseline = Baseline(engine.market.now_ns, found.others, found.seen)
+        if baseline is not None:
+            found.differences.extend(self._cash_at_the_beginning(baseline, told))
+        self._baseline = Baseline(
+            engine.market.now_ns, found.others, found.seen, told.cash, gross_flow(engine.portfolio)
+        )
         self.broker.balances()  # known from here on: no look at them waits for an answer
         return found
 
-    def _squared(self, baseline: Baseline | None, within_s: float) -> Reconciled:
+    def _squared(self, baseline: Baseline | None, within_s: float) -> tuple[Told, Reconciled]:
         """Settle lost tickets, for a while, and compare with what Schwab says then."""
         engine = self.engine
         engine.hear(self._schwab.recover(within_s))
@@ -270,9 +298,38 @@ class TradingEngine:
             self._schwab.positions(),
             left=self._schwab.own_orders(),
             settlements=self._schwab.settlements(start),
+            cash=self._schwab.balances().cash,
         )
         now_ns = engine.market.now_ns
-        return reconcile(engine.book, self._held(), told, now_ns, baseline, booked=self._settled)
+        found = reconcile(engine.book, self._held(), told, now_ns, baseline, booked=self._settled)
+        return told, found
+
+    def _cash_at_the_beginning(self, baseline: Baseline, told: Told) -> Sequence[str]:
+        """Return what the cash has that nothing explains; an order may fill while it is asked for."""
+        said: Sequence[str] = ()
+        for _ in range(CASH_LOOKS):
+            said = self._cash_difference(baseline, told)
+            if not said:
+                break
+            since = to_time(baseline.at_ns - 2 * SAME_TIME_NS)
+            told = told._replace(
+                cash=self._schwab.balances().cash, moves=self._schwab.cash_moves(since)
+            )
+        return said
+
+    def _cash_difference(self, baseline: Baseline, told: Told) -> Sequence[str]:
+        """Return what the broker's cash has more or less than trades and transactions explain."""
+        if baseline.cash is None or told.cash is None:
+            return ()
+        strange = flow_of(trades_of_others(baseline, told, self.engine.book))
+        gross = gross_flow(self.engine.portfolio) - baseline.gross + strange.gross
+        flow = CashFlow(gross, flow_of(told.fills).most_fees)
+        moved = sums_since(told.moves, baseline.at_ns) if told.moves else ()
+        over = unexplained_cash(baseline.cash, told.cash, flow, moved)
+        if not over:
+            return ()
+        more = "more" if over > 0 else "less"
+        return (f"the cash is {abs(over):,.2f} USD {more} than trades and transactions explain",)
 
     def _book(self, settled: Sequence[Settlement]) -> Sequence[Settlement]:
         """Remember which part of settlements is ours, and return it."""
@@ -352,7 +409,11 @@ class TradingEngine:
         gone: Sequence[Settlement] = ()
         if self._differed:
             gone = self._schwab.settlements(to_time(self._baseline.at_ns) - BOOKED_LATE)
-        return Told(orders, fills, self._schwab.positions(), left=left, settlements=gone)
+        moves: Sequence[CashMove] = ()
+        if self._cash_differs:
+            moves = self._schwab.cash_moves(to_time(self._baseline.at_ns - 2 * SAME_TIME_NS))
+        cash, held = self._schwab.balances().cash, self._schwab.positions()
+        return Told(orders, fills, held, left, gone, cash, moves)
 
     def _compared(self, checked: Checked) -> Sequence[Event]:
         """Return what comes of a comparison with the account while the run goes on.
@@ -374,13 +435,17 @@ class TradingEngine:
         )
         missed: list[Event] = [each for each in found.updates if each.order_id is not None]
         missed += self._book(found.settled)
-        stays = [each for each in found.differences if each in self._doubts]
-        self._doubts = found.differences
+        differences = found.differences
+        if not (missed or differences):  # else the next comparison tells
+            differences = [*self._cash_difference(self._baseline, checked.told)]
+            self._cash_differs = bool(differences)
+        stays = [each for each in differences if each in self._doubts]
+        self._doubts = differences
         self._differed |= bool(found.differences)
         stands = engine.restraints.get(RECONCILIATION)
         if stays and not stands:
             said = "journal and broker differ in what nobody can explain: " + "; ".join(stays)
             return (*missed, Restraint(time_ns=now_ns, source=RECONCILIATION, reason=said))
-        if stands and not found.differences:
+        if stands and not differences:
             return (*missed, Restraint(time_ns=now_ns, source=RECONCILIATION, reason=""))
         return missed

@@ -135,6 +135,7 @@ def test_a_position_is_opened_managed_and_closed_at_the_broker(trader: Trader) -
     recording = trader.home / "session.jsonl"
     status, out, err = trader.run(*live, "--i-understand-live-orders", "--record", str(recording))
     assert status == 0, err
+    assert "closing only" not in err, "the account was what the journal says, cash too"
     recorded = err
     result = json.loads(out)
     assert result["mode"] == "live"

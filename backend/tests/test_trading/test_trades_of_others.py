@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import sys
 import time
@@ -113,10 +114,31 @@ class Account:
                     limits=msgspec.Raw(b"{}"),
                     others=found.others,
                     seen=found.seen,
+                    cash=found.cash,
                 )
             )
             trading.engine.start(to_ns(self.now))
             self.trade(trading, strategy)
+
+    def with_strange_cash(self) -> list[str]:
+        """Take the account up once more, as if there had been less cash; return what is said."""
+        number = max(n for n, each in enumerate(self.decisions) if isinstance(each, Began))
+        began = self.decisions[number]
+        assert isinstance(began, Began)
+        assert began.cash is not None
+        less = msgspec.structs.replace(began, cash=began.cash - Decimal("77.77"))
+        past = [*self.decisions[:number], less, *self.decisions[number + 1 :]]
+        terms = TradingTerms(
+            account_id=self.account,
+            mode=Mode.LIVE,
+            run_id="strange",
+            order_journal=self.bench.home / "orders.jsonl",
+            gate=OpenGate(),
+            record=lambda _: None,
+            clock=lambda: self.now,
+        )
+        with TradingEngine(self.bench.settings, Hand(), terms) as trading:
+            return trading.take_up(past).differences
 
     def trade(self, trading: TradingEngine, strategy: Hand) -> None:
         """Ask for an order or two; hear of some of them."""
@@ -194,6 +216,8 @@ def test_the_account_is_explained_after_any_trades_of_others(
                 # Another minute, as far as the limit of order requests goes.
                 shutil.rmtree(home / "limits", ignore_errors=True)
             account.run_a_program()
+            (said,) = account.with_strange_cash()
+            assert re.fullmatch(r"the cash is 7\d\.\d\d USD more than .* explain", said), said
             seen += account.seen
             seen["orders of ours"] += sum(isinstance(each, Intended) for each in account.decisions)
     print(f"seed {seed}: {CASES} cases, {dict(seen)}: every holding explained, none cancelled")
