@@ -14,6 +14,7 @@ import msgspec
 from app import cli
 from app.executors import interrupts_wait, local_workers, opened_executor
 from app.flat_backfill import Done, Job, settings_job, simulated_job, store_day
+from app.polygon_place import simulator_settings
 from app.simulated_market import SimulatorOptions, running_simulator, simulator_status
 from app.wiring import SimulatorSettings
 from clients.lake import Lake
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from app.simulated_market import SimulatorStatus
 
 DEFAULT_SESSIONS = 5
+_PRICED = ("minute_aggs", "stock_minute_aggs")  # what --greeks prices, and by what
 _GOOD = frozenset({State.AVAILABLE, State.HOLIDAY})
 
 
@@ -49,6 +51,7 @@ class Asked:
         workers: Processes of the local executor; None: one a core, four at most.
         audit: Whether to compare minutes with days instead of fetching.
         quiet: Whether to leave the progress bar away.
+        greeks: Whether to price the minutes of options too.
     """
 
     dataset: str
@@ -60,6 +63,7 @@ class Asked:
     workers: int | None = None
     audit: bool = False
     quiet: bool = False
+    greeks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,13 @@ class Service:
         job: What all jobs have in common: address, keys, origin, market time.
         described: For people.
         now: Market time.
+        rest: How to reach REST, which tells dividends; None without a key.
     """
 
     job: Job
     described: str
     now: datetime
+    rest: PolygonSettings | None = None
 
 
 def run_bulk(asked: Asked) -> int:
@@ -88,6 +94,8 @@ def run_bulk(asked: Asked) -> int:
         from app.flat_audit import audit  # noqa: PLC0415 - the other half of the command
 
         return audit(asked)
+    if asked.greeks and (asked.dataset != _PRICED[0] or not asked.underlyings):
+        raise ConfigError("--greeks prices --dataset minute_aggs of --underlyings that are named")
     with ExitStack() as stack:
         service = stack.enter_context(_service())
         days = wanted_days(asked, service.now)
@@ -99,11 +107,37 @@ def run_bulk(asked: Asked) -> int:
             underlyings=asked.underlyings,
             lake=str(lake.place.shown),
         )
-        jobs = [msgspec.structs.replace(common, day=day) for day in days]
+        names = _PRICED if asked.greeks else (asked.dataset,)
+        jobs = [
+            msgspec.structs.replace(common, day=day, dataset=name) for name in names for day in days
+        ]
         pool = stack.enter_context(opened_executor(asked.executor, _workers(asked, len(jobs))))
         began = time.monotonic()
         done, failed = _all(pool, jobs, quiet=asked.quiet)
-    return _told(done, failed, lake, time.monotonic() - began)
+        status = _told(done, failed, lake, time.monotonic() - began)
+        if asked.greeks:
+            stored = {each.day for each in done if each.state is State.AVAILABLE}
+            status = max(status, _price(pool, asked, service, lake, sorted(stored)))
+    return status
+
+
+def _price(pool: Executor, asked: Asked, service: Service, lake: Lake, days: Sequence[date]) -> int:
+    """Price the minutes of these sessions, and tell; return the exit status."""
+    from app.lake_greeks import PricingJob, dividends, price_session, told  # noqa: PLC0415
+
+    if not days:
+        return cli.PARTIAL
+    if service.rest is None:
+        print("POLYGON_API_KEY is not set: priced without dividends")
+    paid = {name: dividends(service.rest, name, days) for name in asked.underlyings}
+    jobs = [
+        PricingJob(name, day, service.job.origin, str(lake.place.shown), paid[name][day])
+        for name in asked.underlyings
+        for day in days
+    ]
+    done = list(pool.map(price_session, jobs))
+    print(*told(done), sep="\n")
+    return cli.PARTIAL if any(each.sentence for each in done) else cli.OK
 
 
 def wanted_days(asked: Asked, now: datetime) -> list[date]:
@@ -136,7 +170,8 @@ def _service() -> Iterator[Service]:
     settings = load(PolygonSettings)
     if settings.s3_access_key.get_secret_value():
         job = settings_job(settings)
-        yield Service(job, settings.s3_endpoint, job.now or wall_clock())
+        rest = settings if settings.api_key.get_secret_value() else None
+        yield Service(job, settings.s3_endpoint, job.now or wall_clock(), rest)
         return
     url = load(SimulatorSettings).simulator_url
     if url:
@@ -149,7 +184,7 @@ def _service() -> Iterator[Service]:
 
 
 def _simulated(status: SimulatorStatus, described: str) -> Service:
-    return Service(simulated_job(status), described, status.now)
+    return Service(simulated_job(status), described, status.now, simulator_settings(status))
 
 
 def _workers(asked: Asked, jobs: int) -> int:

@@ -38,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
     add("--lake", help="folder, or s3://bucket/prefix (default: LAKE, or ours)")
     add("--executor", default="local", help="local (default), or dask://HOST:PORT")
     add("--workers", type=_count, help="processes (default: one a core, four at most)")
+    add(
+        "--greeks",
+        action="store_true",
+        help="price the minutes too: volatility and greeks in option_greeks_1m of the lake, by the "
+        "underlying's own minutes (stock_minute_aggs), which are stored as well",
+    )
     add("--audit", action="store_true", help="tell minutes without trade from missing ones")
     add("--quiet", action="store_true", help="no progress bar")
     return made
@@ -59,6 +65,7 @@ def command(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         audit=arguments.audit,
         quiet=arguments.quiet,
+        greeks=arguments.greeks,
     )
     return bulk_command.run_bulk(asked)
 
