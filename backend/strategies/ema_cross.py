@@ -48,10 +48,9 @@ class EmaCross(Strategy):
         super().__init__(parameters)
         self._symbol = parameters.symbol
         self._quantity = parameters.quantity
-        self._weights = 2 / (parameters.fast + 1), 2 / (parameters.slow + 1)
-        self._k_fast, self._k_slow = self._weights
-        self._fast = self._slow = 0.0
-        self._seen = False
+        self._k_fast, self._k_slow = 2 / (parameters.fast + 1), 2 / (parameters.slow + 1)
+        self._fast: float | None = None
+        self._slow = 0.0
         self._long = False
         self._waiting: str | None = None
 
@@ -65,13 +64,13 @@ class EmaCross(Strategy):
         if quote.symbol != self._symbol or bid is None or ask is None:
             return
         mid = (bid + ask) / 2
-        if not self._seen:
+        fast, slow = self._fast, self._slow
+        if fast is None:
             self._fast = self._slow = mid
-            self._seen = True
             return
-        self._fast += (mid - self._fast) * self._k_fast
-        self._slow += (mid - self._slow) * self._k_slow
-        if (self._fast > self._slow) is self._long or self._waiting or self._fast == self._slow:
+        self._fast = fast = fast + (mid - fast) * self._k_fast
+        self._slow = slow = slow + (mid - slow) * self._k_slow
+        if (fast > slow) is self._long or self._waiting or fast == slow:
             return
         self._turn()
 
