@@ -74,6 +74,8 @@ class FeeParts(msgspec.Struct, frozen=True, gc=False):
 
     def plus(self, other: FeeParts) -> FeeParts:
         """Return the sums."""
+        if self == _NO_PARTS:
+            return other
         return FeeParts(
             self.commission + other.commission,
             self.sec + other.sec,
@@ -87,6 +89,9 @@ class FeeParts(msgspec.Struct, frozen=True, gc=False):
         """Return each part in whole cents, half up."""
         parts = (self.commission, self.sec, self.orf, self.taf, self.index, self.nfa)
         return FeeParts(*[p.quantize(_CENT, ROUND_HALF_UP) if p else _ZERO for p in parts])
+
+
+_NO_PARTS = FeeParts()
 
 
 class Sure(StrEnum):

@@ -98,10 +98,12 @@ def uncovered(option: OptionHolding, spot: Decimal | None, *, index: bool) -> De
     """
     price = option.strike if spot is None else spot
     call = option.right == "C"
-    out = max(option.strike - price if call else price - option.strike, _ZERO)
-    share = UNCOVERED_INDEX if index else UNCOVERED_EQUITY
+    out = option.strike - price if call else price - option.strike
+    asked = (UNCOVERED_INDEX if index else UNCOVERED_EQUITY) * price
+    if out > 0:
+        asked -= out
     least = UNCOVERED_LEAST * (price if call else option.strike)
-    return (max(share * price - out, least) + option.mark) * option.multiplier
+    return (max(asked, least) + option.mark) * option.multiplier
 
 
 def option_requirement(

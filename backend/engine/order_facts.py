@@ -20,6 +20,7 @@ Units: TypeAlias = "dict[str, tuple[float, float]]"
 Shape: TypeAlias = tuple[tuple[tuple[str, str, object], ...], object, object, object]
 
 _MOST = 4_096
+_CLOSING = PositionEffect.CLOSING
 
 
 class OrderFacts(NamedTuple):
@@ -64,15 +65,10 @@ def _facts(order: Order) -> OrderFacts:
     units = {
         leg.symbol: (float(leg.signed_quantity) * left, float(leg.multiplier)) for leg in order.legs
     }
+    opens = any(leg.position_effect is not _CLOSING for leg in order.legs)
     underlyings = frozenset([instrument_of(symbol).underlying for symbol in units])
-    return OrderFacts(
-        order,
-        units,
-        underlyings,
-        any(leg.position_effect is not PositionEffect.CLOSING for leg in order.legs),
-        shape_of(order),
-        {} if len(units) == 1 else {each: _shorts(units, each) for each in underlyings},
-    )
+    shorts = {each: _shorts(units, each) for each in underlyings} if len(units) > 1 else {}
+    return OrderFacts(order, units, underlyings, opens, shape_of(order), shorts)
 
 
 def _shorts(units: Units, underlying: str) -> list[Short]:
@@ -87,7 +83,7 @@ def _shorts(units: Units, underlying: str) -> list[Short]:
 
 def shape_of(order: Order) -> Shape:
     """Return what makes two orders the same order twice."""
-    legs = [(leg.symbol, leg.side.value, leg.quantity) for leg in order.legs]
+    legs = [(leg.symbol, leg.side, leg.quantity) for leg in order.legs]
     return tuple(sorted(legs)), order.quantity, order.limit_price, order.stop_price
 
 

@@ -57,6 +57,7 @@ class Question:
         working: The orders that work beside it.
         opened: The legs that open.
         openers: Client order ids of the orders that they belong to.
+        required: What options require: units by symbol, hundreds of shares long, short -> USD.
         opening: Whether there is one: it makes a holding larger, or turns it round.
     """
 
@@ -78,6 +79,7 @@ class Question:
         self.working = [each for each in engine.book.working() if each.client_order_id not in own]
         self._naturals: dict[str, Decimal | None] = {}
         self._losses: dict[str, float | None] = {}
+        self.required: dict[tuple[tuple[tuple[str, int], ...], int, int], Decimal] = {}
         self.opened = []
         self.openers: set[str] = set()
         for order in self.orders:

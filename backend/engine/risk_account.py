@@ -22,7 +22,7 @@ from engine.exposure import (
 from engine.instruments import instrument_of
 from engine.ledger import contract_of
 from engine.limits import DayTrades
-from engine.margin import INITIAL_SHARES, NOTHING_REQUIRED, OptionHolding, option_requirement
+from engine.margin import INITIAL_SHARES, OptionHolding, option_requirement
 from engine.trading_hours import day_of
 from models.order_terms import Side
 from models.symbols import INDICES
@@ -232,17 +232,23 @@ def _kept(asked: Question, underlying: str, units: Mapping[str, float]) -> float
         elif count:
             options.append((symbol, int(count)))
             short = short or count < 0
-    required = NOTHING_REQUIRED
+    required = 0.0
     if short:  # long options require nothing
-        required = option_requirement(
-            [_holding(asked, symbol, count) for symbol, count in options],
-            shares,
-            Decimal(repr(spot)) if known else None,
-            index=underlying in INDICES,
-        )
+        # Shares cover by the hundred: most tickets of shares leave what the options require as it is.
+        key = (tuple(options), max(shares, 0) // 100, max(-shares, 0) // 100)
+        found = asked.required.get(key)
+        if found is None:
+            found = option_requirement(
+                [_holding(asked, symbol, count) for symbol, count in options],
+                shares,
+                Decimal(repr(spot)) if known else None,
+                index=underlying in INDICES,
+            ).amount
+            asked.required[key] = found
+        required = float(found)
     value = shares * spot if known else 0.0
     lent = value * _LENT_LONG if value > 0 else value * _LENT_SHORT
-    return float(required.amount) - lent
+    return required - lent
 
 
 def _holding(asked: Question, symbol: str, count: int) -> OptionHolding:

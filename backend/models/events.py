@@ -100,7 +100,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="bar"):
     volume: float
 
 
-class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="fill"):
     """One execution of one leg.
 
     Attributes:
@@ -122,7 +122,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
     fees: Decimal = _ZERO
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="order"):
     """What a broker tells of one order. Updates may come twice and in any order.
 
     Attributes:
@@ -144,7 +144,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag="order"):
     reason: str = ""
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True, tag="settlement"):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="settlement"):
     """What became of options that were held: expired, paid in cash, exercised or assigned.
 
     Attributes:

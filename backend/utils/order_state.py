@@ -43,11 +43,16 @@ _RANK = {
     OrderStatus.REPLACED: 11,
     OrderStatus.FILLED: 12,
 }
+_FILLED, _PARTLY, _WORKING = (
+    OrderStatus.FILLED,
+    OrderStatus.PARTIALLY_FILLED,
+    OrderStatus.WORKING,
+)
 _OURS, _BROKERS, _FINAL = 0, 1, 2
 _SAID_BY_US = frozenset({OrderStatus.NEW, OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
-class OrderState(msgspec.Struct, frozen=True):
+class OrderState(msgspec.Struct, frozen=True, gc=False):
     """An order, and what is needed to join the next update to it.
 
     Attributes:
@@ -77,7 +82,11 @@ def apply(state: OrderState, update: OrderUpdate) -> OrderState:
     if (told := _told(order, update)) > filled:
         filled = min(order.quantity, told)
     said = state.said, state.said_ns, state.reason
-    new = _plain(update.status), update.time_ns, update.reason
+    new = (
+        _WORKING if update.status is _PARTLY else update.status,
+        update.time_ns,
+        update.reason,
+    )
     if _key(new) > _key(said):
         said = new
     order_id = order.order_id or update.order_id
@@ -103,20 +112,17 @@ def _moment(time_ns: int) -> datetime:
 
 def _told(order: Order, update: OrderUpdate) -> Decimal:
     """Return the filled quantity that an update tells."""
-    if update.status is OrderStatus.FILLED:
+    if update.status is _FILLED:
         return order.quantity
     return update.filled_quantity or _ZERO
 
 
-def _plain(status: OrderStatus) -> OrderStatus:
-    return OrderStatus.WORKING if status is OrderStatus.PARTIALLY_FILLED else status
-
-
 def _status(said: OrderStatus, filled: Decimal, quantity: Decimal) -> OrderStatus:
-    if filled == quantity:
-        return OrderStatus.FILLED
-    if filled and said is OrderStatus.WORKING:
-        return OrderStatus.PARTIALLY_FILLED
+    if filled:
+        if filled == quantity:
+            return _FILLED
+        if said is _WORKING:
+            return _PARTLY
     return said
 
 
