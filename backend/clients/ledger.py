@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from pipeline.datasets import DATASETS
 from pipeline.ledger import Claim, DeadLetter, Open, Scope, StageRow
 from pipeline.partition import LEASE_S, Partition
 
@@ -69,11 +70,19 @@ _REVIVE = """
     update public.ledger set status = 'waiting', attempts = 0, not_before = null, stage = 'extract'
     where {in_scope} and status = 'failed'
 """
-# The head says which dataset and ticker; of one that was tried before, it goes alone.
+# The head says which dataset and ticker; of one that was tried before, it goes alone. What it is
+# judged beside comes first, so that the same work has the same result whoever does it.
 _CLAIM = """
     with head as (
-      select dataset, ticker, session, attempts from public.ledger where {in_scope} and {free}
-      order by attempts, dataset, ticker, session limit 1 for update skip locked
+      select dataset, ticker, session, attempts from public.ledger l
+      where {in_scope} and {free} and not exists (
+        select 1 from public.ledger c
+        join unnest(%(firsts)s::text[], %(thens)s::text[]) as o (first, afterwards)
+          on c.dataset = o.first and l.dataset = o.afterwards
+        where c.ticker = l.ticker and c.session = l.session and c.origin = l.origin
+          and c.status in ('waiting', 'leased') and c.dataset = any(%(datasets)s)
+      )
+      order by attempts, dataset, ticker, session limit 1 for update of l skip locked
     ), taken as (
       select l.dataset, l.ticker, l.session
       from public.ledger l join head h using (dataset, ticker)
@@ -175,6 +184,8 @@ class PostgresLedger:
     def claim(self, scope: Scope, owner: str, run_id: str, most: Sequence[int]) -> list[Claim]:
         """Take partitions, as the port says."""
         named = {"owner": owner, "run_id": run_id, "most": list(most), "version": self._version}
+        order = [(first, what.name) for what in DATASETS.values() for first in what.after]
+        named |= {"firsts": [each[0] for each in order], "thens": [each[1] for each in order]}
         rows = self._rows(_CLAIM, _scope(scope) | named)
         claims = (Claim(Partition(*row[:3]), row[3]) for row in rows)
         return sorted(claims, key=lambda claim: claim.partition)

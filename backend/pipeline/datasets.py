@@ -38,6 +38,7 @@ class Dataset:
         sort_key: Order of its rows in the lake.
         a_request: Sessions that one request may ask for.
         has_scope: Whether a window of expirations says how much of it is wanted.
+        after: Datasets that it is judged beside, or made from: of the same session they come first.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Dataset:
     sort_key: tuple[str, str]
     a_request: int = 1
     has_scope: bool = False
+    after: tuple[str, ...] = ()
 
     @property
     def lake_table(self) -> str:
@@ -58,6 +60,7 @@ class Dataset:
         return self.kind != CHAIN
 
 
+_BESIDE = (bars_dataset("1m"), CHAIN_DATASET)
 _BY_TIME, _BY_CONTRACT = ("ts", "occ_symbol"), ("occ_symbol", "ts")
 
 DATASETS: Final[Mapping[str, Dataset]] = MappingProxyType(
@@ -67,9 +70,18 @@ DATASETS: Final[Mapping[str, Dataset]] = MappingProxyType(
             Dataset(bars_dataset("1m"), BARS, EQUITY_BARS, ("ts", "underlying"), 10),
             Dataset(bars_dataset("1d"), DAILY, EQUITY_BARS, ("ts", "underlying"), 250),
             Dataset(CHAIN_DATASET, CHAIN, OPTION_QUOTES, _BY_TIME, has_scope=True),
-            Dataset(MINUTES_DATASET, MINUTE_QUOTES, OPTION_QUOTES, _BY_TIME, has_scope=True),
+            Dataset(
+                MINUTES_DATASET,
+                MINUTE_QUOTES,
+                OPTION_QUOTES,
+                _BY_TIME,
+                has_scope=True,
+                after=_BESIDE,
+            ),
             Dataset(OPTION_BARS_DATASET, OPTION_MINUTES, OPTION_BARS, _BY_TIME, has_scope=True),
-            Dataset(TRADES_DATASET, TRADES, OPTION_TRADES, _BY_CONTRACT, has_scope=True),
+            Dataset(
+                TRADES_DATASET, TRADES, OPTION_TRADES, _BY_CONTRACT, has_scope=True, after=_BESIDE
+            ),
         )
     }
 )

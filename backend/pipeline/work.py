@@ -183,8 +183,10 @@ def _with_activity(sent: Extracted, partition: Partition, bench: Bench) -> Extra
     what = dataset(partition.dataset)
     if what.kind not in {CHAIN, MINUTE_QUOTES, TRADES}:
         return sent
-    part = _part(partition, sent, bench)
-    return replace(sent, activity=read_activity(bench.store, part))
+    activity = read_activity(bench.store, _part(partition, sent, bench))
+    if what.kind == MINUTE_QUOTES:  # trades come after them, and are judged themselves
+        activity = replace(activity, trades=None)
+    return replace(sent, activity=activity)
 
 
 def _part(partition: Partition, sent: Extracted, bench: Bench) -> Part:

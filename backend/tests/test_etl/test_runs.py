@@ -26,7 +26,7 @@ from tests.test_etl.conftest import Wall
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.ledger import Ledger
+    from pipeline.ledger import Claim, Ledger
     from pipeline.outcome import Outcome
     from pipeline.work import Order
     from tests.test_etl.conftest import Etl
@@ -85,6 +85,33 @@ def test_what_another_machine_held_is_taken_over_when_its_lease_lapses(etl: Etl)
     assert len(held) == 5
     assert ended(etl.run(wanted)).done == 5
     assert LEASE_S - 1 < etl.time.waited < LEASE_S + 5
+
+
+def test_what_is_judged_beside_others_comes_after_them(etl: Etl) -> None:
+    names = ("option_trades", "option_quotes_1m", "option_quotes", "equity_bars_1m")
+    wanted = tuple(Partition(name, "QQQ", WEEK[-1]) for name in names)
+    ledger = etl.store.ledger(code_version="test", clock=etl.time.clock)
+    ledger.enqueue(wanted, "simulator")
+    scope, most = etl.scope(wanted), [10] * 4
+
+    def claimed() -> list[str]:
+        found = ledger.claim(scope, "me", "a", most)
+        taken.extend(found)
+        return [each.partition.dataset for each in found]
+
+    taken: list[Claim] = []
+    assert [claimed(), claimed(), claimed()] == [["equity_bars_1m"], ["option_quotes"], []]
+    ledger.finish(taken[0], "simulator", "me", [])
+    assert claimed() == []
+    ledger.postpone(taken[1], "simulator", "me", [], error="nobody has it", pause_s=None)
+    assert [claimed(), claimed()] == [["option_quotes_1m"], ["option_trades"]]
+    alone = (
+        Partition("option_trades", "SPY", WEEK[-1]),
+        Partition("option_quotes", "SPY", WEEK[-1]),
+    )
+    ledger.enqueue(alone, "simulator")  # another run's chain is not waited for
+    (only,) = ledger.claim(etl.scope(alone[:1]), "me", "a", [10])
+    assert only.partition == alone[0]
 
 
 def test_who_lost_a_lease_ends_nothing(etl: Etl) -> None:
