@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from pipeline.ledger import DeadLetter
     from pipeline.partition import Partition
     from pipeline.planner import Plan
+
+
+DEAD_LETTER: Final = "dead letter"
+"""Verdict on a partition that was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class EtlReport:
         given_up = {each.partition: each for each in dead}
         for partition in after.todo:
             if letter := given_up.get(partition):
-                lack = Lack(partition, "dead letter", letter.attempts, letter.stage, letter.error)
+                lack = Lack(partition, DEAD_LETTER, letter.attempts, letter.stage, letter.error)
             else:
                 why = reasons.get(partition, "another run holds it, or this one was not given it")
                 lack = Lack(partition, WAITING, 0, "extract", why)
@@ -151,6 +155,9 @@ class EtlReport:
         """Print the report for a person."""
         if not self.before.todo:
             console.print(f"nothing to do: all {len(self.before.wanted)} partitions are whole")
+        elif not self.outcomes and all(each.verdict == DEAD_LETTER for each in self.lacking):
+            whole, given_up = len(self.after.covered), len(self.lacking)
+            console.print(f"nothing to do: {whole} partitions are whole, {given_up} were given up")
         console.print(self._table())
         if self.findings:
             console.print(self._finding_table())
