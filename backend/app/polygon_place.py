@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from app.simulated_market import SimulatorStatus
 
+_STREAMS = ("stream_url", "business_url")
+
 _BEFORE_CLOSE = timedelta(hours=1)
 """A simulator of our own begins so long before the last close where a session is to be followed and
 none is open."""
@@ -103,7 +105,7 @@ def open_polygon(simulated: Simulated, wall: Clock = wall_clock) -> Iterator[Pol
             status = None if real else simulator_at(settings.base_url, settings.ca_file)
             described = f"polygon at {settings.base_url}"
             if status:
-                settings = settings.model_copy(update={"stream_url": _stream_url(settings)})
+                settings = settings.model_copy(update=_stream_urls(settings))
         else:
             if url:
                 status, described = simulator_status(url), f"simulator at {url}"
@@ -134,13 +136,16 @@ def simulator_settings(status: SimulatorStatus) -> PolygonSettings:
         s3_endpoint=status.s3,
         s3_bucket=status.s3_bucket,
     )
-    return settings.model_copy(update={"stream_url": _sockets_of(settings.base_url)})
+    return settings.model_copy(update=dict.fromkeys(_STREAMS, _sockets_of(settings.base_url)))
 
 
-def _stream_url(settings: PolygonSettings) -> str:
+def _stream_urls(settings: PolygonSettings) -> dict[str, str]:
     """Return the streams of a simulator, unless the settings say otherwise."""
-    default = PolygonSettings.model_fields["stream_url"].default
-    return _sockets_of(settings.base_url) if settings.stream_url == default else settings.stream_url
+    return {
+        name: _sockets_of(settings.base_url)
+        for name in _STREAMS
+        if getattr(settings, name) == PolygonSettings.model_fields[name].default
+    }
 
 
 def _sockets_of(url: str) -> str:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from models.tables import Frame
     from polygon_integration.channels import Channel, Kind
 
+FAIR: Final = "fair values"
+"""The second socket of options, of business plans."""
+
 ROLL_S: Final = 10.0
 """Between two looks at which contracts are nearest to the money."""
 
@@ -49,6 +52,9 @@ def run_polygon_stream(asked: Asked) -> int:
     if futures or asked.activity:
         what = f"{futures[0]}, a future," if futures else "--activity"
         raise ConfigError(f"{what} is not Polygon's: add --source schwab")
+    options = [symbol for symbol in asked.symbols if len(symbol) == OCC_LENGTH]
+    if asked.fmv and not options and asked.chain_days is None:
+        raise ConfigError("--fmv is of options: name one, or add --chain 0 for today's")
     ticker = next((s for s in asked.symbols if len(s) < OCC_LENGTH), "QQQ")
     with open_polygon(Simulated(ticker, None, None, None, moving=True)) as place:
         print(f"{place.described}: {', '.join(asked.symbols)}", file=sys.stderr)
@@ -82,10 +88,18 @@ class _Watching:
             for ticker in tickers:
                 await asyncio.to_thread(self._look_up, ticker, asked.chain_days)
         heal = heal_by_rest(self._place.client, now_ns=lambda: to_ns(self._place.clock()))
+        settings = self._place.settings
         wanted = {market: self._channels(market) for market in ("options", "stocks", "indices")}
+        if settings.business_url != settings.stream_url:
+            wanted["options"], wanted[FAIR] = fair_apart(wanted["options"])
+        business = settings.model_copy(update={"stream_url": settings.business_url})
         streams = {
-            market: SharedStream(self._place.settings, market=market, heal=heal)
-            for market, of_market in wanted.items()
+            name: SharedStream(
+                business if name == FAIR else settings,
+                market="options" if name == FAIR else name,
+                heal=heal,
+            )
+            for name, of_market in wanted.items()
             if of_market
         }
         screen = Lines(sys.stdout) if asked.json else Screen(asked.symbols)
@@ -93,7 +107,7 @@ class _Watching:
             async with (
                 asyncio.timeout(asked.seconds),
                 aclosing(merged(*(s.listen(wanted[m]) for m, s in streams.items()))) as events,
-                _rolling(self, streams.get("options")),
+                _rolling(self, streams.get("options"), streams.get(FAIR)),
             ):
                 async for event in events:
                     screen.show(event)
@@ -134,14 +148,25 @@ class _Watching:
             found += channels(["T"], named)
         if asked.bars:
             found += channels(["AM"], named)
+        if asked.fmv and market == "options":
+            found += channels(["FMV"], named)
         if market == "options" and self._contracts:
             share = (MOST_QUOTES - len(named)) // len(self._contracts)
             for ticker, contracts in self._contracts.items():
                 near = roster(
                     contracts, self._prices[ticker], self._today(), most=share, watched=set(watched)
                 )
-                found += channels(["Q", "T"] if asked.trades else ["Q"], near)
+                found += channels(self._of_contracts(), near)
         return list(dict.fromkeys(found))
+
+    def _of_contracts(self) -> list[Kind]:
+        """Return what is wanted of a contract near the money."""
+        kinds: list[Kind] = ["Q"]
+        if self._asked.trades:
+            kinds.append("T")
+        if self._asked.fmv:
+            kinds.append("FMV")
+        return kinds
 
     def _notice(self, event: MarketEvent) -> None:
         symbol = getattr(event, "symbol", "")
@@ -152,20 +177,32 @@ class _Watching:
             elif event.last:
                 self._prices[symbol] = event.last
 
-    async def roll(self, options: SharedStream) -> None:
+    async def roll(self, options: SharedStream, business: SharedStream | None) -> None:
         """Let the roster follow the market, for ever."""
         while True:
             await asyncio.sleep(ROLL_S)
             watched = [channel.symbol for channel in options.watched if channel.kind == "Q"]
             wanted = self._channels("options", watched)
+            if business is not None:
+                wanted, fair = fair_apart(wanted)
+                if set(fair) != set(business.watched):
+                    await business.watch(fair)
             if set(wanted) != set(options.watched):
                 await options.watch(wanted)
 
 
+def fair_apart(wanted: list[Channel]) -> tuple[list[Channel], list[Channel]]:
+    """Return what the common socket tells, and fair values, which that of business plans tells."""
+    fair = [channel for channel in wanted if channel.kind == "FMV"]
+    return [channel for channel in wanted if channel.kind != "FMV"], fair
+
+
 @contextlib.asynccontextmanager
-async def _rolling(watching: _Watching, options: SharedStream | None) -> AsyncIterator[None]:
+async def _rolling(
+    watching: _Watching, options: SharedStream | None, business: SharedStream | None
+) -> AsyncIterator[None]:
     """Roll the roster for the time of the block."""
-    task = asyncio.create_task(watching.roll(options)) if options else None
+    task = asyncio.create_task(watching.roll(options, business)) if options else None
     try:
         yield
     finally:

@@ -50,6 +50,7 @@ class Asked:
         trades: Trades too, of Polygon.
         chain_days: Of Polygon: quotes of the contracts nearest to the money of each ticker too, that
             expire within so many days; None for none.
+        fmv: Of Polygon: fair values of the options too.
     """
 
     symbols: tuple[str, ...]
@@ -60,6 +61,7 @@ class Asked:
     json: bool
     trades: bool = False
     chain_days: int | None = None
+    fmv: bool = False
 
     def subscription(self) -> Subscription:
         """Return what the stream is asked for."""
@@ -79,8 +81,8 @@ def run_stream(asked: Asked) -> int:
         from app.polygon_stream_command import run_polygon_stream  # noqa: PLC0415 - the other half
 
         return run_polygon_stream(asked)
-    if asked.trades or asked.chain_days is not None:
-        raise ConfigError("--trades and --chain are Polygon's: add --source polygon")
+    if asked.trades or asked.fmv or asked.chain_days is not None:
+        raise ConfigError("--trades, --chain and --fmv are Polygon's: add --source polygon")
     subscription = asked.subscription()
     subscription.keys()
     with _source(asked.source) as (settings, described):

@@ -43,6 +43,7 @@ class Screen(contextlib.AbstractContextManager["Screen"]):
 
     def __init__(self, symbols: tuple[str, ...]) -> None:
         self._quotes: dict[str, Quote | None] = dict.fromkeys(symbols)
+        self._fair: dict[str, float | None] = {}
         self._news: list[str] = []
         self._live = Live(console=Console(), auto_refresh=False)
         self._drawn_at = 0.0
@@ -57,7 +58,10 @@ class Screen(contextlib.AbstractContextManager["Screen"]):
 
     def show(self, event: StreamEvent) -> None:
         """Take an event, and draw anew now and then."""
-        if isinstance(event, Quote):
+        if isinstance(event, Quote) and event.is_fair_value:
+            self._quotes.setdefault(event.symbol, None)
+            self._fair[event.symbol] = event.mark
+        elif isinstance(event, Quote):
             self._quotes[event.symbol] = event
         elif isinstance(event, TradeTick):
             self._news.append(
@@ -78,8 +82,11 @@ class Screen(contextlib.AbstractContextManager["Screen"]):
         table.add_column("symbol", no_wrap=True)
         for name in ("bid", "ask", "sizes", "last", "volume", "New York"):
             table.add_column(name, justify="right", no_wrap=True)
+        if self._fair:
+            table.add_column("fair", justify="right", no_wrap=True)
         for symbol, quote in list(self._quotes.items())[:MOST_ROWS]:
-            table.add_row(symbol, *(_cells(quote) if quote else [""] * 6))
+            fair = [_price(self._fair.get(symbol))] if self._fair else []
+            table.add_row(symbol, *(_cells(quote) if quote else [""] * 6), *fair)
         return table
 
 

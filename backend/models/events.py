@@ -45,6 +45,11 @@ class Quote(msgspec.Struct, frozen=True, gc=False, tag="quote"):
     delayed: bool = False
     halted: bool = False
 
+    @property
+    def is_fair_value(self) -> bool:
+        """Whether it tells a mark and neither bid, ask nor last: it replaces no quote."""
+        return self.mark is not None and self.bid is self.ask is self.last is None
+
 
 class QuoteRun(NamedTuple):
     """Quotes in the order of their times, none earlier than the one before.

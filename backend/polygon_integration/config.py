@@ -25,6 +25,7 @@ class PolygonSettings(Settings):
         api_key: Of REST and stream; empty when not configured.
         base_url: Host of REST.
         stream_url: Host of the WebSockets; the market's name follows.
+        business_url: Host of the WebSockets of business plans, which alone tell fair values.
         ca_file: PEM file of the only certificate authorities to trust; None trusts the usual.
         requests_per_minute: Rate limit that the client keeps by itself: 5 on the free plan.
         s3_access_key: Of the flat files, from the dashboard; empty when not configured.
@@ -39,6 +40,9 @@ class PolygonSettings(Settings):
     base_url: str = Field(default="https://api.polygon.io", validation_alias=_either("BASE_URL"))
     stream_url: str = Field(
         default="wss://socket.polygon.io", validation_alias=_either("STREAM_URL")
+    )
+    business_url: str = Field(
+        default="wss://business.polygon.io", validation_alias=_either("BUSINESS_URL")
     )
     ca_file: Path | None = Field(default=None, validation_alias=_either("CA_FILE"))
     requests_per_minute: int = Field(
@@ -55,7 +59,7 @@ class PolygonSettings(Settings):
     )
     s3_bucket: str = Field(default="flatfiles", validation_alias=_either("S3_BUCKET"))
 
-    @field_validator("base_url", "stream_url", "s3_endpoint")
+    @field_validator("base_url", "stream_url", "business_url", "s3_endpoint")
     @classmethod
     def _without_slash(cls, url: str) -> str:
         """Let paths follow, however it was written."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from models.errors import (
+    AuthError,
     DataError,
     NotEntitled,
     NotFound,
@@ -221,8 +222,9 @@ async def ask_stream(
         StreamError: Another program takes the connection meanwhile.
     """
     found = []
+    business = settings.model_copy(update={"stream_url": settings.business_url})
     for kind in KINDS:
-        stream = PolygonStream(settings)
+        stream = PolygonStream(business if kind == "FMV" else settings)
         verdict, sentence = Verdict.IN_PLAN, ""
         try:
             async with (
@@ -235,6 +237,10 @@ async def ask_stream(
             pass
         except SubscriptionRefused as error:
             verdict, sentence = Verdict.NOT_IN_PLAN, str(error)
+        except AuthError as error:
+            if kind != "FMV" or settings.business_url == settings.stream_url:
+                raise
+            verdict, sentence = Verdict.NOT_IN_PLAN, f"the business plans' host: {error}"
         found.append(Finding("stream", f"{kind} of options", verdict, sentence))
     return found
 

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         help="quotes of the contracts nearest to the money too, that expire within so many days; "
         "of Polygon, up to 1,000, which move with the market",
     )
+    add("--fmv", action="store_true", help="fair values of the options too; of a business plan")
     add("--json", action="store_true", help="every event as a line of JSON")
     return made
 
@@ -67,8 +68,12 @@ def command(arguments: argparse.Namespace) -> int:
         json=arguments.json,
         trades=arguments.trades,
         chain_days=arguments.chain,
+        fmv=arguments.fmv,
     )
-    return stream_command.run_stream(asked)
+    try:
+        return stream_command.run_stream(asked)
+    except KeyboardInterrupt:
+        return cli.INTERRUPTED  # nothing is stored: there is nothing to say
 
 
 def _days(text: str) -> int:

@@ -139,6 +139,7 @@ def environment_for(
         "SCHWAB_BASE_URL": status.schwab,
         "POLYGON_BASE_URL": status.polygon,
         "POLYGON_STREAM_URL": status.polygon.replace("http", "ws", 1),
+        "POLYGON_BUSINESS_URL": status.polygon.replace("http", "ws", 1),
         "POLYGON_S3_ENDPOINT": status.s3,
         "POLYGON_S3_ACCESS_KEY": status.s3_access_key,
         "POLYGON_S3_SECRET_KEY": status.s3_secret_key,

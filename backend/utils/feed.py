@@ -57,7 +57,7 @@ class Conflation(Generic[T]):
 def conflation_key(event: object) -> Hashable | None:
     """Return what a newer event replaces: its kind and symbol; None of what must not be lost."""
     if isinstance(event, Quote):
-        return ("quote", event.symbol)
+        return ("fair value" if event.is_fair_value else "quote", event.symbol)
     if isinstance(event, Book):
         return (event.venue, event.symbol)
     if isinstance(event, Screen):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from simulator.polygon.plans import DEMO_KEY
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -43,7 +45,8 @@ def test_a_roster_of_todays_contracts(bare: Bench, moving: dict[str, str]) -> No
     [
         (("/ESZ26", "--source", "polygon"), "/ESZ26, a future, is not Polygon's"),
         (("QQQ", "--activity", "--source", "polygon"), "--activity is not Polygon's"),
-        (("QQQ", "--trades"), "--trades and --chain are Polygon's: add --source polygon"),
+        (("QQQ", "--trades"), "--trades, --chain and --fmv are Polygon's: add --source polygon"),
+        (("QQQ", "--fmv", "--source", "polygon"), "--fmv is of options: name one, or add --chain"),
         (("QQQ", "--chain", "soon"), "'soon' is no number of days"),
     ],
 )
@@ -62,3 +65,21 @@ def test_a_wrong_key_is_one_sentence(bare: Bench, moving: dict[str, str]) -> Non
     assert done.status == 2
     assert "POLYGON_API_KEY" in done.err
     assert "Traceback" not in done.err
+
+
+def test_fair_values_come_over_a_second_socket_beside_quotes(
+    bare: Bench, moving: dict[str, str], simulator: dict[str, Any]
+) -> None:
+    contract = "QQQ   261120C00770000"
+    done = bare.run(
+        "scripts/stream_quotes.py", contract, "--source", "polygon", "--fmv", "--json",
+        "--seconds", "4", POLYGON_API_KEY=DEMO_KEY, POLYGON_BASE_URL=moving["SIMULATOR_URL"],
+        POLYGON_BUSINESS_URL=simulator["http"].replace("http", "ws", 1),
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    told = [json.loads(line) for line in done.out.splitlines()]
+    fair = [each["mark"] for each in told if "mark" in each]
+    quoted = [each for each in told if "bid" in each or "ask" in each]
+    assert fair
+    assert quoted, "a fair value replaces no quote"
+    assert {each["symbol"] for each in told} == {contract}

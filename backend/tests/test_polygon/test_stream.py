@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 
+from app.polygon_stream_command import fair_apart
 from models.errors import AuthError, DataError, StreamError, SubscriptionRefused
 from models.events import Bar, MarketEvent, Quote, TradeTick
 from polygon_integration.channels import EVERY, Channel, channels
@@ -26,6 +27,7 @@ from polygon_integration.config import PolygonSettings
 from polygon_integration.options_stream import Gap, PolygonStream
 from polygon_integration.roster import roster
 from polygon_integration.stream_decode import Status, StreamReader
+from utils.feed import conflation_key
 from utils.sockets import SocketPatience
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "polygon_examples"
@@ -319,3 +321,19 @@ def test_the_roster_takes_today_and_the_money_first_and_is_steady() -> None:
     nudged = roster(listed, 600.6, today, most=100, watched=first)
     assert len(set(first) - set(nudged)) <= 2
     assert set(roster(listed, 650.0, today, most=100, watched=first)) != set(first)
+
+
+def test_fair_values_go_to_a_socket_of_their_own_and_replace_no_quote() -> None:
+    wanted = channels(["Q", "FMV", "T"], [CALL])
+    common, fair = fair_apart(wanted)
+    assert [channel.kind for channel in common] == ["Q", "T"]
+    assert [channel.text for channel in fair] == [f"FMV.{TICKER}"]
+    frame = [
+        {"ev": "Q", "sym": TICKER, "bp": 1, "bs": 1, "ap": 2, "as": 1, "t": 5},
+        {"ev": "FMV", "sym": TICKER, "fmv": 1.5, "t": 5_000_000},
+    ]
+    quote, value = StreamReader().read(json.dumps(frame).encode())
+    assert isinstance(value, Quote)
+    assert value.is_fair_value
+    assert value.mark == 1.5
+    assert conflation_key(quote) != conflation_key(value)
