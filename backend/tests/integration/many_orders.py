@@ -21,6 +21,9 @@ class ManyOrdersParameters(Parameters):
     orders: int = 200
     """Orders that work at the same time."""
 
+    held: int = 0
+    """Shares that it holds meanwhile."""
+
     hang_file: str = ""
     """When it appears, the strategy never returns."""
 
@@ -44,5 +47,7 @@ class ManyOrders(Strategy):
         while self._set.hang_file and Path(self._set.hang_file).exists():
             pass
         if not self.desk.orders() and self.desk.quote(self._set.symbol):
+            if self._set.held and not self.desk.position(self._set.symbol):
+                self.desk.open((SHARE,), self._set.held)
             for number in range(self._set.orders):
                 self.desk.open((SHARE,), 1, limit_price=Decimal(100) + Decimal(number) / 100)

@@ -7,15 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 from pydantic import SecretStr
 
+from models.order_terms import Mode
 from schwab_integration.auth import authorization_url, code_of_redirect, exchange_code
 from schwab_integration.config import SchwabSettings
+from schwab_integration.parse_accounts import holdings_of
 from schwab_integration.trader import SchwabTrader
 from simulator.pytest_plugin import running
 from utils.journal_chain import verify
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 BACKEND = Path(__file__).resolve().parents[2]
 STRATEGY = Path(__file__).with_name("many_orders.py")
 MARKET = ["--clock", "2026-11-20T12:00", "--speed", "1", "--requests-per-minute", "0"]
-ORDERS = 6
+ORDERS, HELD = 6, 5
 
 
 def signed_in(status: Any, folder: Path) -> SchwabSettings:
@@ -52,6 +56,16 @@ def states(settings: SchwabSettings) -> list[str]:
     return sorted(str(each.status) for each in found)
 
 
+def shares(settings: SchwabSettings) -> Decimal:
+    """Return the shares of QQQ that the account holds at the broker."""
+    with SchwabTrader(settings) as api:
+        (number,) = [a for a in api.account_numbers() if a.account_number.endswith("001")]
+        told = api.account(number.hash_value, positions=True)
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    held = holdings_of(told, account_id=number.hash_value, mode=Mode.LIVE, at=at).positions
+    return sum((each.signed_quantity for each in held if each.symbol == "QQQ"), Decimal(0))
+
+
 def command(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "trading_main.py", *arguments],
@@ -64,7 +78,7 @@ def command(environment: Mapping[str, str], *arguments: str) -> subprocess.Compl
     )
 
 
-def test_what_a_hanging_strategy_left_is_cancelled_at_the_broker(
+def test_what_a_hanging_strategy_left_is_cancelled_and_closed_at_the_broker(
     databases: Any, tmp_path: Path
 ) -> None:
     limits, hang = tmp_path / "limits.yaml", tmp_path / "hang"
@@ -78,26 +92,27 @@ def test_what_a_hanging_strategy_left_is_cancelled_at_the_broker(
             "SCHWAB_TOKEN_FILE": str(settings.token_file),
         }
         assert command(environment, "--sign-limits", str(limits)).returncode == 0
+        before = shares(settings)
         said = (tmp_path / "said.txt").open("w")
         child = subprocess.Popen(
             [
                 sys.executable, "trading_main.py", "--mode", "live", "--account", "001",
                 "--i-understand-live-orders", "--limits", str(limits),
                 "--strategy", str(STRATEGY), "--param", f"orders={ORDERS}",
-                "--param", f"hang_file={hang}",
+                "--param", f"hang_file={hang}", "--param", f"held={HELD}",
             ],
             cwd=BACKEND, env=os.environ | environment, stdin=subprocess.DEVNULL,
             stdout=said, stderr=said,
         )  # fmt: skip
         try:
             until = time.monotonic() + 90
-            while states(settings).count("WORKING") < ORDERS:
+            while states(settings).count("WORKING") < ORDERS or shares(settings) != before + HELD:
                 assert child.poll() is None, (tmp_path / "said.txt").read_text()[-2000:]
                 assert time.monotonic() < until
                 time.sleep(0.3)
             hang.touch()
             time.sleep(2.5)  # the strategy is called every two seconds of the market
-            done = command(environment, "--kill")
+            done = command(environment, "--kill", "--flatten")
             assert done.returncode == 0, done.stderr
             assert f"stopped, {ORDERS} orders cancelled" in done.stdout
             assert child.wait(20) == -signal.SIGKILL
@@ -105,7 +120,10 @@ def test_what_a_hanging_strategy_left_is_cancelled_at_the_broker(
             child.kill()
             child.wait()
             said.close()
-        assert states(settings) == ["CANCELED"] * ORDERS
+        left = Counter(states(settings))
+        left.pop("REPLACED", None)  # limits of closings follow the market
+        assert left == {"CANCELED": ORDERS, "FILLED": 2}
+        assert shares(settings) == before, "what was held is closed, and nothing else"
         refused = command(
             environment, "--mode", "live", "--account", "001", "--i-understand-live-orders",
             "--limits", str(limits),
