@@ -110,7 +110,7 @@ def drift_table(rows: Sequence[DriftRow]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
-            ", ".join(instrument(symbol) for symbol in row.symbols),
+            _instruments(row.symbols),
             f"{row.quantity.normalize():f}",
             _price(row.live_net, row.live_filled, row.quantity),
             _price(row.paper_net, row.paper_filled, row.quantity),
@@ -121,6 +121,15 @@ def drift_table(rows: Sequence[DriftRow]) -> Table:
             "-" if row.paper_s is None else f"{row.paper_s:.2f}",
         )
     return table
+
+
+def _instruments(symbols: Sequence[str]) -> str:
+    """Return instruments for people: `QQQ 20 Nov 768 P/765 P/776 C/779 C` of one expiration."""
+    names = [instrument(symbol) for symbol in symbols]
+    series = {symbol[:12] for symbol in symbols}
+    if len(names) == 1 or len(series) > 1:
+        return ", ".join(names)
+    return "/".join([names[0], *(" ".join(name.split(" ")[-2:]) for name in names[1:])])
 
 
 def _price(net: object, filled: object, wanted: object) -> str:

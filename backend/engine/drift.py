@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from models.decisions import Decision
     from models.events import Event, Fill, OrderUpdate
 
-_ZERO = Decimal(0)
+_ZERO, _ONE = Decimal(0), Decimal(1)
 _PLENTY = Decimal(10**9)
 _SIZE = {Side.BUY: 1, Side.SELL: -1}
 
@@ -105,16 +105,21 @@ class _Fills:
     """Executions of one order: how much of it, at what, since when."""
 
     def __init__(self) -> None:
-        self.units = _ZERO
+        self._traded = _ZERO
+        self._a_unit = _ONE
         self.paid = _ZERO
         self.first_ns: int | None = None
 
     def add(self, order: Order, fill: Fill) -> None:
-        legs = order.legs
-        leg = next(each for each in legs if each.symbol == fill.symbol)
-        self.units += fill.quantity / leg.quantity / len(legs)
+        self._traded += fill.quantity
+        self._a_unit = sum((each.quantity for each in order.legs), _ZERO)
         self.paid += _SIZE[fill.side] * fill.price * fill.quantity * _weight(order, fill.symbol)
         self.first_ns = min(self.first_ns or fill.time_ns, fill.time_ns)
+
+    @property
+    def units(self) -> Decimal:
+        """Units of the order: all its legs' quantities by those of one unit."""
+        return self._traded / self._a_unit
 
     def net(self) -> Decimal | None:
         return self.paid / self.units if self.units else None

@@ -12,13 +12,15 @@ import pytest
 
 from engine.core import Engine
 from engine.desk import Names
-from engine.drift import drift, sums
+from engine.drift import _Fills, drift, sums
 from engine.fees import NoFees
 from engine.matching import TOUCH, MatchRules
 from engine.paper import PaperAccount, PaperBroker
+from models import spreads
 from models.decisions import Decision, Heard
-from models.events import Quote
+from models.events import Fill, Quote
 from models.order_terms import AccountKind, Mode, Side
+from models.spreads import Terms
 from models.trading import AccountTerms, Leg
 from ports.strategy import Needs, Strategy
 from utils.clock import to_time
@@ -172,3 +174,25 @@ def test_nothing_is_made_of_nothing() -> None:
     assert drift([], [], TOUCH) == []
     empty: Any = sums([])
     assert (empty.orders, empty.mean_kinder) == (0, None)
+
+
+def test_three_legs_that_fill_are_one_whole_unit() -> None:
+    names = (CALL, HIGHER, CALL.replace("400", "420"))
+    legs = [Leg(symbol=each, side=Side.BUY) for each in names]
+    terms = Terms(
+        client_order_id="c", account_id=ACCOUNT, mode=Mode.LIVE, created_at=to_time(OPEN_NS)
+    )
+    order, fills = spreads.order(terms, legs, limit_price=Decimal(3)), _Fills()
+    for number, each in enumerate(names):
+        fills.add(
+            order,
+            Fill(
+                execution_id=f"x{number}",
+                symbol=each,
+                side=Side.BUY,
+                quantity=Decimal(1),
+                price=Decimal(1),
+                time_ns=OPEN_NS,
+            ),
+        )
+    assert (fills.units, fills.net()) == (1, 3)
