@@ -296,7 +296,7 @@ class S3Place:
 
     def remove(self, key: str) -> None:
         """Remove an object; none is no error."""
-        with _translated(self.shown):
+        with suppress(FileNotFoundError), _translated(self.shown):
             obstore.delete(self._store, self._key(key))
 
     def prepare(self, key: str) -> None:

@@ -32,7 +32,7 @@ TODAY = Window(0, 0)
 
 @pytest.fixture
 def made(etl: Etl) -> SyntheticSource:
-    (bars,) = etl.partitions(FRIDAY, tickers=("IWM",))
+    (bars,) = etl.partitions(FRIDAY, tickers=("KO",))
     assert run(Order((bars,), TODAY), etl.bench)[0].status == "complete"
     return source(etl)
 
@@ -85,7 +85,7 @@ class Sent(Polygon):
 def test_made_quotes_are_judged_as_others_and_real_ones_take_their_place(
     etl: Etl, made: SyntheticSource
 ) -> None:
-    wanted = etl.partitions(FRIDAY, dataset=QUOTES, tickers=("IWM",))
+    wanted = etl.partitions(FRIDAY, dataset=QUOTES, tickers=("KO",))
     order = Order(wanted, TODAY)
     only_made = replace(etl.bench, sources=(made,))
     (outcome,) = run(order, only_made)
@@ -97,7 +97,7 @@ def test_made_quotes_are_judged_as_others_and_real_ones_take_their_place(
     found = {each.rule for each in outcome.findings if each.count}
     assert not found & worst, found
     assert etl.store.read("session_figures")["source"].to_list() == [SYNTHETIC]
-    spot = etl.store.read("equity_bars", {"underlying": "IWM"})["close"]
+    spot = etl.store.read("equity_bars", {"underlying": "KO"})["close"]
     assert quotes["underlying_price"].is_between(spot.min(), spot.max()).all()
     content = etl.content()
     assert run(order, only_made)[0].changed == 0  # the same again
@@ -120,7 +120,7 @@ def test_made_quotes_are_judged_as_others_and_real_ones_take_their_place(
 
 
 def test_a_run_makes_trades_where_the_others_lack_them(etl: Etl, made: SyntheticSource) -> None:
-    wanted = etl.partitions(FRIDAY, dataset=TRADES, tickers=("IWM",))
+    wanted = etl.partitions(FRIDAY, dataset=TRADES, tickers=("KO",))
     events = etl.run(wanted, sources=(etl.bench.sources[0], made))
     assert isinstance(events[-1], RunEnded)
     assert (events[-1].done, events[-1].failed) == (1, 0)
@@ -131,15 +131,15 @@ def test_a_run_makes_trades_where_the_others_lack_them(etl: Etl, made: Synthetic
 
 def test_nothing_is_made_while_a_service_is_away(etl: Etl, made: SyntheticSource) -> None:
     sources: tuple[PartSource, ...] = (Away(), made)
-    wanted = etl.partitions(FRIDAY, dataset=QUOTES, tickers=("IWM",))
+    wanted = etl.partitions(FRIDAY, dataset=QUOTES, tickers=("KO",))
     (outcome,) = run(Order(wanted, TODAY), replace(etl.bench, sources=sources))
     assert (outcome.status, outcome.retry) == ("nothing", "away")
 
 
 def test_without_bars_nothing_is_made(etl: Etl) -> None:
-    wanted = etl.partitions(FRIDAY, dataset=QUOTES, tickers=("IWM",))
+    wanted = etl.partitions(FRIDAY, dataset=QUOTES, tickers=("KO",))
     (outcome,) = run(Order(wanted, TODAY), replace(etl.bench, sources=(source(etl),)))
-    assert "no minute bars of IWM on 2025-11-28 are stored" in (outcome.reason or "")
+    assert "no minute bars of KO on 2025-11-28 are stored" in (outcome.reason or "")
 
 
 def test_bars_are_never_made(etl: Etl) -> None:
@@ -150,14 +150,14 @@ def test_bars_are_never_made(etl: Etl) -> None:
 
 def test_gaps_of_coverage_are_filled_by_the_command(commands: Commands) -> None:
     days = ("--start", str(FRIDAY), "--end", str(FRIDAY))
-    fill = ("scripts/generate_synthetic_options.py", "--ticker", "IWM", "--fill")
+    fill = ("scripts/generate_synthetic_options.py", "--ticker", "KO", "--fill")
     own = commands.environment | {"SUPABASE_DB_URL": commands.dsn, "LAKE": str(commands.lake)}
     none = run_here(*fill, **own)
     assert none.status == 2
-    assert "no minute bars of IWM are stored" in none.err
+    assert "no minute bars of KO are stored" in none.err
     odd = run_here(*fill, "--seed", "3", **own)
     assert (odd.status, "--seed does not go with --fill" in odd.err) == (2, True)
-    bars = ("--tickers", "IWM", "--datasets", "equity_bars_1m")
+    bars = ("--tickers", "KO", "--datasets", "equity_bars_1m")
     assert commands.etl(*days, *bars).status == 0
     done = run_here(*fill, **own)
     assert done.status == 0, done.err
@@ -167,6 +167,6 @@ def test_gaps_of_coverage_are_filled_by_the_command(commands: Commands) -> None:
     assert (row["source"], row["origin"], row["status"]) == (SYNTHETIC, "simulator", "complete")
     again = run_here(*fill, **own)
     assert (again.status, again.out.startswith("nothing to fill")) == (0, True)
-    wanted = (*days, "--tickers", "IWM", "--datasets", QUOTES)
+    wanted = (*days, "--tickers", "KO", "--datasets", QUOTES)
     kept = commands.etl(*wanted, "--synthetic")
     assert (kept.status, kept.object["whole_before"]) == (0, 1)

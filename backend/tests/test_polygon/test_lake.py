@@ -70,6 +70,14 @@ def test_a_partition_is_replaced_as_a_whole(lake: Lake) -> None:
     assert lake.read("option_bars_1m", underlyings=["SPY"]).height == 50
 
 
+def test_a_file_is_removed_alone(lake: Lake) -> None:
+    stored(lake, partition(), QQQ=bars("QQQ"), SPY=bars("SPY"))
+    file = next(each for each in lake.files() if each.underlying == "QQQ")
+    for _ in range(2):  # one that is not there is no error
+        lake.remove(file)
+        assert {each.underlying for each in lake.files()} == {"SPY"}
+
+
 def test_twice_is_once(lake: Lake, tmp_path: Path) -> None:
     stored(lake, partition(), QQQ=bars("QQQ"))
     before = (tmp_path / "lake" / lake.files()[0].key).read_bytes()

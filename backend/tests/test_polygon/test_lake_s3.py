@@ -1,5 +1,6 @@
 """The lake in a bucket: written, replaced, listed, read by filter and by SQL, over a real socket."""
 
+import re
 import threading
 from collections.abc import Iterator
 from datetime import date
@@ -37,6 +38,16 @@ class Bucket(BaseHTTPRequestHandler):
             return
         self.objects[self.key] = body
         self._answer(200, b"", ETag='"1"')
+
+    def do_POST(self) -> None:
+        """Remove the named objects; one that is not there is as good as removed."""
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        assert urlsplit(self.path).query.startswith("delete")
+        keys = re.findall("<Key>(.*?)</Key>", body)
+        for key in keys:
+            self.objects.pop(key, None)
+        found = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
+        self._answer(200, f"<DeleteResult>{found}</DeleteResult>".encode())
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -141,6 +152,15 @@ def test_a_partition_in_a_bucket_is_replaced_and_read(
     assert found["underlying"].to_list() == ["QQQ", "QQQ"]
     names, rows = lake.sql("select underlying, sum(close) as total from option_bars_1m group by 1")
     assert (names, rows) == (["underlying", "total"], [("QQQ", 4.0)])
+
+
+def test_a_file_of_a_bucket_is_removed(lake: Lake, server: ThreadingHTTPServer) -> None:
+    store(lake, 1.0)
+    (file,) = lake.files()
+    for _ in range(2):  # one that is not there is no error
+        lake.remove(file)
+        assert server.objects == {}  # type: ignore[attr-defined]
+        assert list(lake.files()) == []
 
 
 def test_of_a_whole_market_those_with_few_rows_share_an_object(
