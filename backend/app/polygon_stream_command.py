@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from contextlib import aclosing
+import time
+from contextlib import ExitStack, aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,9 @@ import polars as pl
 
 from app import cli
 from app.polygon_place import Simulated, open_polygon
+from app.stream_lake import StreamLake, only_writer
 from app.stream_view import Lines, Screen
+from clients.lake import Lake
 from models.errors import ConfigError, DataError, NotEntitled
 from models.events import Quote
 from models.symbols import INDICES, OCC_LENGTH
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 FAIR: Final = "fair values"
 """The second socket of options, of business plans."""
 
+KEEP_S: Final = 60.0
+"""Between two writes to the lake."""
+
 ROLL_S: Final = 10.0
 """Between two looks at which contracts are nearest to the money."""
 
@@ -56,10 +62,19 @@ def run_polygon_stream(asked: Asked) -> int:
     if asked.fmv and not options and asked.chain_days is None:
         raise ConfigError("--fmv is of options: name one, or add --chain 0 for today's")
     ticker = next((s for s in asked.symbols if len(s) < OCC_LENGTH), "QQQ")
-    with open_polygon(Simulated(ticker, None, None, None, moving=True)) as place:
+    with ExitStack() as stack:
+        lake = None if asked.lake is None else Lake.open(asked.lake or None)
+        if lake is not None:
+            stack.enter_context(only_writer(lake))
+        place = stack.enter_context(open_polygon(Simulated(ticker, None, None, None, moving=True)))
         print(f"{place.described}: {', '.join(asked.symbols)}", file=sys.stderr)
-        watching = _Watching(place, asked)
-        asyncio.run(watching.run())
+        watching = _Watching(place, asked, lake)
+        try:
+            asyncio.run(watching.run())
+        finally:
+            watching.keep()
+    if watching.lake is not None:
+        _tell(watching.lake)
     silent = [symbol for symbol in asked.symbols if symbol not in watching.seen]
     if silent:
         print(f"nothing came of {', '.join(silent)}: is it spelled so?", file=sys.stderr)
@@ -71,14 +86,17 @@ class _Watching:
 
     Attributes:
         seen: Symbols of which something came.
+        lake: Where it goes to; None for nowhere.
     """
 
-    def __init__(self, place: PolygonPlace, asked: Asked) -> None:
+    def __init__(self, place: PolygonPlace, asked: Asked, lake: Lake | None) -> None:
         self._place = place
         self._asked = asked
         self._contracts: dict[str, Frame] = {}
         self._prices: dict[str, float] = {}
         self.seen: set[str] = set()
+        self.lake = None if lake is None else StreamLake(lake, place.origin)
+        self._kept_at = time.monotonic()
 
     async def run(self) -> None:
         """Show events until the time is over."""
@@ -112,6 +130,18 @@ class _Watching:
                 async for event in events:
                     screen.show(event)
                     self._notice(event)
+                    if self.lake and time.monotonic() - self._kept_at > KEEP_S:
+                        await asyncio.to_thread(self.lake.put, self.lake.drain())
+                        self._kept_at = time.monotonic()
+
+    def keep(self) -> None:
+        """Store what came since the last time.
+
+        Raises:
+            StoreError: The lake does not take it.
+        """
+        if self.lake:
+            self.lake.put(self.lake.drain())
 
     def _look_up(self, ticker: str, days: int) -> None:
         """Ask for the contracts of a ticker, and where its money is.
@@ -169,6 +199,8 @@ class _Watching:
         return kinds
 
     def _notice(self, event: MarketEvent) -> None:
+        if self.lake:
+            self.lake.take(event)
         symbol = getattr(event, "symbol", "")
         self.seen.add(symbol)
         if symbol in self._prices and isinstance(event, Quote):
@@ -189,6 +221,13 @@ class _Watching:
                     await business.watch(fair)
             if set(wanted) != set(options.watched):
                 await options.watch(wanted)
+
+
+def _tell(lake: StreamLake) -> None:
+    rows = ", ".join(f"{count:,} {table}" for table, count in sorted(lake.stored.items()))
+    print(f"stored in the lake at {lake.lake.place.shown}: {rows or 'nothing'}", file=sys.stderr)
+    for file in sorted(lake.flat, key=lambda each: each.key):
+        print(f"{file.table} of {file.underlying}: the rows of the flat file stay", file=sys.stderr)
 
 
 def fair_apart(wanted: list[Channel]) -> tuple[list[Channel], list[Channel]]:

@@ -51,6 +51,8 @@ class Asked:
         chain_days: Of Polygon: quotes of the contracts nearest to the money of each ticker too, that
             expire within so many days; None for none.
         fmv: Of Polygon: fair values of the options too.
+        lake: Of Polygon: folder or s3:// address of a lake that all of it goes to; empty means that
+            of the settings, None means none.
     """
 
     symbols: tuple[str, ...]
@@ -62,6 +64,7 @@ class Asked:
     trades: bool = False
     chain_days: int | None = None
     fmv: bool = False
+    lake: str | None = None
 
     def subscription(self) -> Subscription:
         """Return what the stream is asked for."""
@@ -81,8 +84,8 @@ def run_stream(asked: Asked) -> int:
         from app.polygon_stream_command import run_polygon_stream  # noqa: PLC0415 - the other half
 
         return run_polygon_stream(asked)
-    if asked.trades or asked.fmv or asked.chain_days is not None:
-        raise ConfigError("--trades, --chain and --fmv are Polygon's: add --source polygon")
+    if asked.trades or asked.fmv or asked.chain_days is not None or asked.lake is not None:
+        raise ConfigError("--trades, --chain, --fmv and --lake are Polygon's: add --source polygon")
     subscription = asked.subscription()
     subscription.keys()
     with _source(asked.source) as (settings, described):

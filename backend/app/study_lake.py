@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from models.tables import Frame
     from polygon_integration.flat_datasets import FlatDataset
 
-_FLAT: Final = {
+FLAT_NAMES: Final = {
     "bars": "minute_aggs",
     "trades": "trades",
     "quotes": "quotes",
     "underlying": "stock_minute_aggs",
 }
+"""Dataset of a study -> flat file that replaces it."""
+
 _PRECISION: Final = {"rest": "us", "stream": "ms"}
 
 
@@ -49,7 +51,7 @@ def put_in_lake(
         StoreError: The lake does not take it.
     """
     frames = whole.frames | {"underlying": whole.underlying}
-    for name, flat in _FLAT.items():
+    for name, flat in FLAT_NAMES.items():
         if name not in frames or (name == "underlying" and ticker in INDICES):
             continue
         what = dataset(flat)
@@ -59,15 +61,24 @@ def put_in_lake(
             yield f"{what.table}: the rows of the flat file stay"
             continue
         rows = to_flat_rows(flat, frames[name])
-        detail = f"times in {_PRECISION[made_from]}"
-        if name == "quotes":
-            detail += ", the last of each minute"
+        detail = detail_of(name, made_from)
         best = made_from
         if there is not None:
             best = max(there, made_from, key=MADE_FROM.index)
             rows = _with_others(lake, file, what, rows)
         lake.replace(file, rows, sort_key=what.sort_key, made_from=best, detail=detail)
         yield f"{what.table}: {rows.height:,} rows"
+
+
+def detail_of(name: str, made_from: str) -> str:
+    """Return what is not as exact as in a flat file, for people.
+
+    Args:
+        name: Dataset of a study.
+        made_from: rest or stream.
+    """
+    sampled = ", the last of each minute" if name == "quotes" else ""
+    return f"times in {_PRECISION[made_from]}{sampled}"
 
 
 def _with_others(lake: Lake, file: LakeFile, what: FlatDataset, rows: Frame) -> Frame:

@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
         "of Polygon, up to 1,000, which move with the market",
     )
     add("--fmv", action="store_true", help="fair values of the options too; of a business plan")
+    add(
+        "--lake",
+        nargs="?",
+        const="",
+        metavar="PLACE",
+        help="into the lake too (default: LAKE, or ours), until flat files replace it; of Polygon",
+    )
     add("--json", action="store_true", help="every event as a line of JSON")
     return made
 
@@ -69,6 +76,7 @@ def command(arguments: argparse.Namespace) -> int:
         trades=arguments.trades,
         chain_days=arguments.chain,
         fmv=arguments.fmv,
+        lake=arguments.lake,
     )
     try:
         return stream_command.run_stream(asked)

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from clients.lake import Lake
 from simulator.polygon.plans import DEMO_KEY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Bench
 
 
-def test_named_symbols_with_bars_and_trades(bare: Bench, moving: dict[str, str]) -> None:
+def test_named_symbols_with_bars_and_trades(
+    bare: Bench, moving: dict[str, str], tmp_path: Path
+) -> None:
     symbols = ("QQQ", "SPX", "QQQ261120C00770000")
     done = bare.run(
         "scripts/stream_quotes.py", *symbols, "--source", "polygon", "--bars", "--trades", "--json",
-        "--seconds", "8", **moving,
+        "--lake", str(tmp_path / "lake"), "--seconds", "8", **moving,
     )  # fmt: skip
     assert done.status == 0, done.err
     told = [json.loads(line) for line in done.out.splitlines()]
@@ -27,6 +32,13 @@ def test_named_symbols_with_bars_and_trades(bare: Bench, moving: dict[str, str])
     assert kinds["quote", "SPX"] > 0
     assert kinds["quote", "QQQ   261120C00770000"] > 0
     assert kinds["bar", "QQQ"] > 0
+    lake = Lake.open(tmp_path / "lake")
+    minutes = {each["time_ns"] for each in told if each["type"] == "bar" and "bid" not in each}
+    bars = lake.read("equity_bars_1m", underlyings=["QQQ"])
+    assert set(bars["ts"].dt.timestamp("ns")) <= minutes
+    assert bars["origin"].unique().to_list() == ["simulator"]
+    assert lake.read("option_nbbo")["occ_symbol"].unique().to_list() == ["QQQ   261120C00770000"]
+    assert "stored in the lake at" in done.err
 
 
 def test_a_roster_of_todays_contracts(bare: Bench, moving: dict[str, str]) -> None:
@@ -45,7 +57,10 @@ def test_a_roster_of_todays_contracts(bare: Bench, moving: dict[str, str]) -> No
     [
         (("/ESZ26", "--source", "polygon"), "/ESZ26, a future, is not Polygon's"),
         (("QQQ", "--activity", "--source", "polygon"), "--activity is not Polygon's"),
-        (("QQQ", "--trades"), "--trades, --chain and --fmv are Polygon's: add --source polygon"),
+        (
+            ("QQQ", "--trades"),
+            "--trades, --chain, --fmv and --lake are Polygon's: add --source polygon",
+        ),
         (("QQQ", "--fmv", "--source", "polygon"), "--fmv is of options: name one, or add --chain"),
         (("QQQ", "--chain", "soon"), "'soon' is no number of days"),
     ],
