@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from engine.expiry_desk import Dividend  # noqa: TC001 - msgspec reads it at run time
+from engine.early_assignment import Dividend  # noqa: TC001 - msgspec reads it at run time
 from engine.risk_account import AccountReport  # noqa: TC001 - msgspec reads it at run time
 from models.decisions import Decision  # noqa: TC001 - msgspec reads it at run time
 from models.errors import ConfigError

@@ -22,7 +22,7 @@ from app.simulated_market import (
     simulator_status,
 )
 from app.wiring import SimulatorSettings, simulator_at
-from engine.expiry_desk import Dividend
+from engine.early_assignment import Dividend
 from models.errors import ConfigError, DataError, TokenExpired
 from schwab_integration.auth import token_store
 from schwab_integration.client import SchwabClient

@@ -209,6 +209,8 @@ class Setup:
         """
         dividends = next_dividends(self.feed, self.strategy.needs())
         engine.overseer = ExpiryDesk(self.gate, dividends)
+        if isinstance(engine.broker, KeptPaperBroker):
+            engine.broker.account.dividends = dividends
         now_ns = to_ns(self.feed.clock())
         if self.recorder is not None:
             beginning = Beginning(

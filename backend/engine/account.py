@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from engine.early_assignment import exercised_early
 from engine.fees import FeeSchedule
 from engine.intake import check, refuse, to_order, to_paper
 from engine.ledger import book, contract_of, exercise, expire, settled_cash, underlying_of
@@ -50,6 +51,7 @@ from models.order_terms import (
     PositionEffect,
     Side,
     TimeInForce,
+    TradingHours,
 )
 from models.symbols import INDICES, OCC_LENGTH
 from models.trading import Balances, OrderPreview, Position, Trade
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from engine.early_assignment import Dividend
     from models.events import Fill, Quote
     from models.order_groups import OrderTicket
     from models.order_terms import Mode
@@ -79,7 +82,7 @@ _AT_ONCE = frozenset({TimeInForce.FILL_OR_KILL, TimeInForce.IMMEDIATE_OR_CANCEL}
 
 # What is due at one moment happens in this order: orders end, contracts expire, orders begin, cancels
 # arrive.
-_CLOSE, _EXPIRY, _OPEN, _CANCEL = 0, 1, 2, 3
+_CLOSE, _EXPIRY, _OPEN, _CANCEL, _NIGHT = 0, 1, 2, 3, 4
 
 
 class PaperAccount:
@@ -116,6 +119,8 @@ class PaperAccount:
         self._order_ids = order_ids
         self._hours = OrderHours()
         self._settles: tuple[int, int, int] = (0, 0, 0)
+        self.dividends: dict[str, Dividend] = {}
+        """The next one by underlying, where it is known: for early assignment."""
         self.state = AccountState(cash, cash)
         self._index()
 
@@ -126,6 +131,7 @@ class PaperAccount:
         self._timers: list[tuple[int, int, int, str]] = []
         self._reserved = _ZERO
         self._watched: set[str] = set()
+        self._assignable: set[str] = set()
         self._out: list[OrderUpdate] = []
         for order in self.state.orders.values():
             if order.open_ns and not order.status.terminal:
@@ -735,11 +741,41 @@ class PaperAccount:
         heapq.heappush(self._timers, (at_ns, rank, number, key))
 
     def _watch(self, symbol: str) -> None:
-        """Have an option that is held expire in its time."""
+        """Have an option that is held expire in its time, or be assigned at the close before."""
+        self._watch_tonight(symbol)
         if len(symbol) == OCC_LENGTH and symbol not in self._watched:
             self._watched.add(symbol)
             if symbol not in self.state.awaiting:
                 self._due(expiry_ns(contract_of(symbol)), _EXPIRY, 0, symbol)
+
+    def _watch_tonight(self, symbol: str) -> None:
+        """Look at a contract at the next close, where written ones may be assigned early."""
+        wanted = self.rules.early_assignment and len(symbol) == OCC_LENGTH
+        if wanted and symbol not in self._assignable:
+            self._assignable.add(symbol)
+            window = self._hours.window([symbol], TradingHours.REGULAR, self.state.now_ns)
+            self._due(window.close_ns, _NIGHT, 0, symbol)
+
+    def _tonight(self, symbol: str) -> None:
+        """Have a written contract assigned whose holder does best to exercise it."""
+        self._assignable.discard(symbol)
+        state, contract = self.state, contract_of(symbol)
+        holding, quote = state.holdings.get(symbol), state.quotes.get(symbol)
+        if holding is None or expiry_ns(contract) <= state.now_ns:
+            return
+        price = mark(state, contract.underlying)
+        if (
+            holding.quantity < 0
+            and price is not None
+            and quote is not None
+            and day_of(quote.time_ns) == day_of(state.now_ns)
+            and exercised_early(
+                contract, quote, float(price), self.dividends.get(contract.underlying)
+            )
+        ):
+            exercise(state, symbol, -holding.quantity, price, self._settles_ns())
+        else:
+            self._watch_tonight(symbol)
 
     def _advance(self, now_ns: int) -> None:
         """Let everything happen that is due until a time."""
@@ -749,6 +785,9 @@ class PaperAccount:
             state.now_ns = max(state.now_ns, at_ns)
             if rank == _EXPIRY:
                 self._option_expires(key)
+                continue
+            if rank == _NIGHT:
+                self._tonight(key)
                 continue
             order = state.orders[key]
             if order.status.terminal:

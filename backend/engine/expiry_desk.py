@@ -11,22 +11,22 @@ cut-off.
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003 - NamedTuple
-from decimal import Decimal  # noqa: TC003 - the same
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from engine.closing import Closer, by_danger, extrinsic, in_the_money
+from engine.early_assignment import due_tomorrow
 from engine.exposure import price_of
 from engine.instruments import instrument_of
 from engine.limits import Flatten
 from engine.trading_hours import day_of
 from models.order_terms import PositionEffect
-from utils.market_calendar import next_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from engine.core import Engine
+    from engine.early_assignment import Dividend
     from engine.exposure import HeldUnits
     from engine.risk import RiskGate
     from models.events import Halt
@@ -36,18 +36,6 @@ _MINUTE_NS = 60_000_000_000
 _ROUNDING = 1e-9
 BY = "0dte_desk"
 """Who closes and cancels, in the journal."""
-
-
-class Dividend(NamedTuple):
-    """The next cash dividend of an underlying.
-
-    Attributes:
-        ex_date: First day without it.
-        amount: USD a share.
-    """
-
-    ex_date: date
-    amount: Decimal
 
 
 class ExpiryDesk:
@@ -165,8 +153,14 @@ class ExpiryDesk:
             self._warn_of_assignment(engine, name, each)
 
     def _warn_of_assignment(self, engine: Engine, name: str, each: HeldUnits) -> None:
-        """Warn on the last day before a dividend that an exerciser of our short call would get."""
+        """Warn of a short option whose holder does best to exercise it; see `early_assignment`."""
         instrument = each.instrument
+        if instrument.american and not instrument.is_call:
+            spot = price_of(engine.market.quotes.get(instrument.underlying))
+            if in_the_money(name, spot) > 0 and extrinsic(name, engine.market.quotes) <= _ROUNDING:
+                said = f"{name} is worth no more than exercised: it may be assigned tonight"
+                self._alarm(engine, "early_assignment", name, said)
+            return
         dividend = self._dividends.get(instrument.underlying)
         if dividend is None or not (instrument.american and instrument.is_call):
             return
@@ -175,7 +169,7 @@ class ExpiryDesk:
             return
         left = extrinsic(name, engine.market.quotes)
         spot = price_of(engine.market.quotes.get(instrument.underlying))
-        due = next_session(today).day >= dividend.ex_date
+        due = due_tomorrow(dividend, today)
         if due and in_the_money(name, spot) > 0 and left < float(dividend.amount) - _ROUNDING:
             said = (
                 f"{name} is worth {left:.2f} USD above its intrinsic value, less than the dividend "

@@ -57,6 +57,8 @@ class MatchRules(NamedTuple):
             trades; at it where they are as wide as their middle.
         queue: Limit orders that rest are filled by what trades at their price, in their turn.
         latency_ns: From an order or a cancel to the venue.
+        early_assignment: Written American options are assigned at the close of a day on which their
+            holders do best to exercise; see `engine.early_assignment`.
     """
 
     one_sided_limits: bool = True
@@ -66,9 +68,10 @@ class MatchRules(NamedTuple):
     wide_to_natural: bool = False
     queue: bool = False
     latency_ns: int = 0
+    early_assignment: bool = False
 
 
-TOUCH = MatchRules(queue=True, latency_ns=250_000_000)
+TOUCH = MatchRules(queue=True, latency_ns=250_000_000, early_assignment=True)
 """The paper mode's: packages pay the natural price."""
 
 BETWEEN = TOUCH._replace(package_widths=ORATS_WIDTHS, wide_to_natural=True)

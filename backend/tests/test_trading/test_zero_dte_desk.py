@@ -17,7 +17,8 @@ from risk_world import ACCOUNT, DAY, MONTH, TODAY, World, limits, option
 
 from engine.core import Engine
 from engine.desk import Names
-from engine.expiry_desk import Dividend, ExpiryDesk
+from engine.early_assignment import Dividend
+from engine.expiry_desk import ExpiryDesk
 from engine.fees import NoFees
 from engine.instruments import instrument_of
 from engine.paper import PaperAccount, PaperBroker
