@@ -135,7 +135,9 @@ def _price(pool: Executor, asked: Asked, service: Service, lake: Lake, days: Seq
         for name in asked.underlyings
         for day in days
     ]
-    done = list(pool.map(price_session, jobs))
+    with interrupts_wait():
+        running = pool.map(price_session, jobs)
+    done = list(running)
     print(*told(done), sep="\n")
     return cli.PARTIAL if any(each.sentence for each in done) else cli.OK
 

@@ -8,6 +8,7 @@ it was made, so that it is made anew when the vendor replaces one of those, and 
 from __future__ import annotations
 
 from datetime import date, timedelta
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -172,13 +173,14 @@ def dividends(
 
 
 def _made_of(lake: Lake, job: PricingJob) -> str:
-    """Return which editions of the files the table is made of, and of which dividends."""
+    """Return what stands for the editions of the files that the table is made of, and dividends."""
     said = []
     for name in (_MINUTES, _SHARES):
         entry = read_entry(lake, dataset(name), job.day, job.origin)
         said.append(f"{name} {entry.etag if entry else 'not of a flat file'}")
     paid = ", ".join(f"{cash:g} on {day}" for day, cash in job.dividends) or "none"
-    return f"of {', '.join(said)}; dividends: {paid}"
+    edition = blake2b(f"{said} {paid}".encode(), digest_size=6).hexdigest()
+    return f"computed, edition {edition}"
 
 
 def _scanned(lake: Lake, file: LakeFile) -> pl.LazyFrame:

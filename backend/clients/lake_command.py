@@ -50,16 +50,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - as above
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
 
     from clients.lake_writer import SHARED  # noqa: PLC0415 - as above
 
     files = lake.files(parsed.table)
-    table = Table(title=f"lake at {lake.place.shown}", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, header_style="dim", padding=0)
     if parsed.table:
         for name in ("underlying", "session", "source", "origin", "made from"):
-            table.add_column(name)
+            table.add_column(name, no_wrap=name != "made from")
         for file in files:
             shown = file.underlying
             if shown == SHARED:
@@ -69,7 +70,7 @@ def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
             table.add_row(shown, str(file.session), file.source, file.origin, made)
     else:
         for name in ("table", "origin", "underlyings", "sessions", "first", "last", "files"):
-            table.add_column(name, no_wrap=name == "table")
+            table.add_column(name, no_wrap=True)
         grouped: dict[tuple[str, str], list[LakeFile]] = defaultdict(list)
         for file in files:
             grouped[file.table, file.origin].append(file)
@@ -81,7 +82,10 @@ def _ls(lake: Lake, parsed: argparse.Namespace) -> int:
                 origin,
                 *map(str, (underlyings, len(days), days[0], days[-1], len(own))),
             )
-    Console().print(table if files else f"the lake at {lake.place.shown} is empty")
+    console = Console()
+    console.print(f"lake at {lake.place.shown}" + ("" if files else " is empty"), soft_wrap=True)
+    if files:
+        console.print(table)
     return 0
 
 
