@@ -150,7 +150,13 @@ def _fill_words(rules: MatchRules) -> list[str]:
         package = "trades between the middle and the natural price, by its legs and their width"
     one_sided = "trade with that side" if rules.one_sided_limits else "do not trade"
     late_ms = rules.latency_ns // 1_000_000
+    early = (
+        ["Written American puts are assigned the evening they are worth no more than exercised."]
+        if rules.early_assignment
+        else []
+    )
     return [
+        *early,
         f"An order reaches the venue {late_ms} ms of market time after it is asked for.",
         "It fills at the quotes that stand then, or at later ones.",
         f"A package {package}; where a quote has one side only, limit orders {one_sided}.",

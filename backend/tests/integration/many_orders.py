@@ -25,7 +25,7 @@ class ManyOrdersParameters(Parameters):
     """Shares that it holds meanwhile."""
 
     hang_file: str = ""
-    """When it appears, the strategy never returns."""
+    """When it appears, the strategy never returns; it says so by a file with an s behind the name."""
 
 
 class ManyOrders(Strategy):
@@ -45,7 +45,7 @@ class ManyOrders(Strategy):
 
     def on_timer(self, name: str) -> None:  # noqa: ARG002 - there is one
         while self._set.hang_file and Path(self._set.hang_file).exists():
-            pass
+            Path(f"{self._set.hang_file}s").touch()
         if not self.desk.orders() and self.desk.quote(self._set.symbol):
             if self._set.held and not self.desk.position(self._set.symbol):
                 self.desk.open((SHARE,), self._set.held)

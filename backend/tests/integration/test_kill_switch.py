@@ -185,7 +185,7 @@ def test_four_ways_to_stop_and_a_strategy_that_hangs(run: Run) -> None:
 
     # The strategy hangs in a loop of its own: the command ends it, and cancels in its place.
     run.hang_file.touch()
-    time.sleep(1)
+    run.wait_for(run.home.joinpath("hangs").exists)
     done = run.command("--kill", "--account", "many")
     assert done.status == 0, done.err
     assert "stopped, 200 orders cancelled" in done.out

@@ -111,7 +111,9 @@ def test_what_a_hanging_strategy_left_is_cancelled_and_closed_at_the_broker(
                 assert time.monotonic() < until
                 time.sleep(0.3)
             hang.touch()
-            time.sleep(2.5)  # the strategy is called every two seconds of the market
+            while not tmp_path.joinpath("hangs").exists():
+                assert time.monotonic() < until + 60
+                time.sleep(0.05)
             done = command(environment, "--kill", "--flatten")
             assert done.returncode == 0, done.stderr
             assert f"stopped, {ORDERS} orders cancelled" in done.stdout
