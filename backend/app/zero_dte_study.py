@@ -16,6 +16,7 @@ from clients.supabase_client import SupabaseSettings
 from models.errors import ConfigError, NotEntitled, NotFound, StoreError
 from models.options import OptionChain
 from models.tables import (
+    EQUITY_BARS,
     OPTION_BARS,
     OPTION_CONTRACTS,
     OPTION_QUOTES,
@@ -139,9 +140,12 @@ def download_study(  # noqa: PLR0913 - whose, when, which, and where it goes
     session = market_calendar.session(day)
     asked_at = place.clock().replace(microsecond=0)
     start, end = market_calendar.extended_hours(session)
-    bars = place.market.bars(ticker, start, end, "1m")
     contracts, why = with_open_interest(place, ticker, session, contracts)
-    whole = Whole(session, contracts, bars, asked_at, why)
+    whole = Whole(session, contracts, pl.DataFrame(schema=frame_schema(EQUITY_BARS)), asked_at, why)
+    try:
+        whole.underlying = place.market.bars(ticker, start, end, "1m")
+    except NotEntitled as error:  # stocks and indices are plans of their own
+        whole.missing["underlying"] = f"{error}; without it no bar is priced"
     symbols = contracts["occ_symbol"].to_list()
     folder.keep_parts_of(symbols, None if whole.settled else asked_at)
     history = place.market.history

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import polars as pl
 import pytest
 
+from models.errors import NotEntitled
 from models.tables import EQUITY_BARS, OPTION_BARS, OPTION_QUOTES, OPTION_TRADES
+from polygon_integration.market_data import PolygonMarketData
 from tests.in_process import run_here
 from tests.integration.conftest import started_simulator
 from utils.market_calendar import session
@@ -344,3 +346,24 @@ def test_help_is_quick() -> None:
     )
     assert "exit status" in done.stdout
     assert time.monotonic() - began < 2  # 0.1 s where nothing else runs
+
+
+def test_a_plan_of_options_without_one_of_stocks(
+    tmp_path: Path, morning: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> pl.DataFrame:
+        raise NotEntitled("your Polygon plan does not include QQQ", provider="polygon", status=403)
+
+    monkeypatch.setattr(PolygonMarketData, "bars", refused)
+    done = run_here(
+        SCRIPT, "--ticker", "TWX", "--out", "twx", folder=tmp_path,
+        SIMULATOR_URL=morning["http"], OPTIONS_HOME=str(tmp_path / "home"),
+    )  # fmt: skip
+    assert done.status == 4, done.err
+    found = frames(tmp_path / "twx")
+    assert found["underlying"].is_empty()
+    assert found["bars"].height > 0
+    assert found["bars"]["implied_volatility"].null_count() == found["bars"].height
+    assert found["quotes"].height > 0
+    assert set(study(tmp_path / "twx")["missing"]) == {"underlying"}
+    assert "no underlying" in done.out
