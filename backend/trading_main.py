@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--accept-holdings",
         action="store_true",
-        help="take what the live account holds beside ours as given",
+        help="take what the live account holds beside ours, and its cash, as given",
     )
     add("--kill", action="store_true", help="stop trading: nothing leaves, what works is cancelled")
     add("--flatten", action="store_true", help="with --kill: close what is held, too")

@@ -248,7 +248,8 @@ class TradingEngine:
 
         Args:
             past: What earlier runs decided and heard, oldest first.
-            accept_holdings: What the account holds beside ours needs no explanation.
+            accept_holdings: What the account holds beside ours needs no explanation, nor does its
+                cash while this run goes on.
 
         Returns:
             What was found; with differences in it nothing may be traded.
@@ -277,8 +278,9 @@ class TradingEngine:
         engine.hear([*found.updates, *self._book(found.settled)])
         if baseline is not None:
             found.differences.extend(self._cash_at_the_beginning(baseline, told))
+        cash = None if accept_holdings else told.cash  # a person's word counts for the whole run
         self._baseline = Baseline(
-            engine.market.now_ns, found.others, found.seen, told.cash, gross_flow(engine.portfolio)
+            engine.market.now_ns, found.others, found.seen, cash, gross_flow(engine.portfolio)
         )
         self.broker.balances()  # known from here on: no look at them waits for an answer
         return found
