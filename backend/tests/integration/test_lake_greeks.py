@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,6 @@ from clients.lake import Lake, LakeFile
 from models.option_columns import parse_occ
 from pipeline.enrich import DEFAULT_RATE
 from polygon_integration.flat_datasets import dataset
-from tests.integration.conftest import started_simulator
 from utils.market_calendar import session, year_fraction
 
 if TYPE_CHECKING:
@@ -96,29 +95,6 @@ def test_they_are_those_of_direct_pricing_whatever_the_slice(
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     done = price_session(PricingJob("QQQ", DAY, "live", str(tmp_path / "lake")))
     assert done.sentence == "the lake has no minute_aggs of QQQ on 2026-11-18: no greeks"
-
-
-def test_by_command(bare: Bench, tmp_path: Path) -> None:
-    arguments = (
-        "--start", "2026-11-18", "--end", "2026-11-18", "--underlyings", "AAPL,XSP", "--greeks",
-        "--workers", "1", "--quiet", "--lake", str(tmp_path / "lake"),
-    )  # fmt: skip
-    with started_simulator("--clock", "2026-11-20T16:00", "--speed", "0") as status:
-        environment = {"SIMULATOR_URL": status["http"], "OPTIONS_HOME": str(tmp_path / "home")}
-        done = bare.here("scripts/bulk_backfill_options.py", *arguments, **environment)
-        assert done.status == 4, done.err
-        again = bare.here("scripts/bulk_backfill_options.py", *arguments, **environment)
-    assert "no stock_minute_aggs of XSP" in done.out, "an index is no stock"
-    assert "1 sessions priced" in done.out
-    assert "0 sessions priced" in again.out
-    assert "1 were there already" in again.out
-    lake = Lake.open(tmp_path / "lake")
-    bars, greeks = lake.read("option_bars_1m", underlyings=["AAPL"]), lake.read(GREEKS)
-    assert greeks.height == bars.height
-    solved = greeks.drop_nulls("implied_volatility")
-    assert solved.height > bars.height / 2
-    assert solved["delta"].abs().is_between(0, 1).all()
-    assert solved["ts"].min() >= datetime(2026, 11, 18, 14, 30, tzinfo=UTC)
 
 
 def test_it_prices_minutes_of_named_underlyings(bare: Bench) -> None:

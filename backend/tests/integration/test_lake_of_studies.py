@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from app.lake_greeks import GREEKS
 from app.study_lake import put_in_lake
 from app.zero_dte_study import Whole
 from clients.lake import Lake, LakeFile
@@ -118,3 +119,22 @@ def test_a_study_leaves_what_the_lake_has_of_other_contracts(tmp_path: Path) -> 
     assert found.sort("occ_symbol", "occurrence")["occurrence"].to_list() == [0, 1, 2, 0]
     assert found["strike"].unique().to_list() == [600.0]
     assert lake.made_from(LakeFile("option_trades", "QQQ", FRIDAY, "polygon", "live")) == "rest"
+
+
+def test_greeks_by_command(bare: Bench, monday: str, tmp_path: Path) -> None:
+    arguments = (
+        "--start", str(FRIDAY), "--end", str(FRIDAY), "--underlyings", "AAPL,XSP", "--greeks",
+        "--workers", "1", "--quiet", "--lake", str(tmp_path / "lake"),
+    )  # fmt: skip
+    environment = {"SIMULATOR_URL": monday, "OPTIONS_HOME": str(tmp_path / "home")}
+    done = bare.here("scripts/bulk_backfill_options.py", *arguments, **environment)
+    assert done.status == 4, done.err
+    assert "no stock_minute_aggs of XSP" in done.out, "an index is no stock"
+    assert "1 sessions priced" in done.out
+    lake = Lake.open(tmp_path / "lake")
+    bars, greeks = lake.read("option_bars_1m", underlyings=["AAPL"]), lake.read(GREEKS)
+    assert greeks.height == bars.height
+    solved = greeks.drop_nulls("implied_volatility")
+    assert solved.height > bars.height / 2
+    assert solved["delta"].abs().is_between(0, 1).all()
+    assert solved["ts"].min() >= session(FRIDAY).open
