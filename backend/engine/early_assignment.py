@@ -7,15 +7,14 @@ from then on (Hull, Options, Futures, and Other Derivatives, on early exercise).
 
 from __future__ import annotations
 
+from datetime import date  # noqa: TC003 - read at run time: recordings have dividends
+from decimal import Decimal  # noqa: TC003 - the same
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.trading_hours import day_of
 from utils.market_calendar import next_session
 
 if TYPE_CHECKING:
-    from datetime import date
-    from decimal import Decimal
-
     from models.events import Quote
     from models.options import OptionContract
 
