@@ -66,9 +66,11 @@ def test_twelve_faults_leave_exactly_what_no_source_has(commands: Commands, mark
     assert done.status == 4, done.err
     assert [fired > 0 for fired in market.fired()] == [True] * 12
     wanted = {("SPY", "equity_bars_1m", day) for day in lost}
+    if FULL:  # minute quotes are priced by the same bars, which cannot be read there
+        wanted.add(("SPY", "option_quotes_1m", lost[sorts.index("renamed")]))
     assert set(done.lacking) == wanted
     assert all(len(reason) > 30 for reason in done.lacking.values()), done.lacking
-    assert done.object["whole"] == done.object["wanted"] - 3
+    assert done.object["whole"] == done.object["wanted"] - len(wanted)
     stored = Lake.open(commands.lake).read("checked_equity_bars_1m", underlyings=["QQQ"])
     assert stored["session"].n_unique() == 10
 
