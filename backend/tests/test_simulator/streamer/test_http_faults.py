@@ -182,7 +182,7 @@ def test_nonsense_is_refused_in_a_sentence(
 def test_the_clock_moves_on_and_shows_in_the_status(run: Callable[..., Any]) -> None:
     with run("--clock", "2026-11-20T12:00", "--speed", "0") as simulator:
         moved = simulator.admin("POST", "clock", {"now": "2026-11-20T15:59", "speed": 0})
-        assert moved == {"now": "2026-11-20T20:59:00Z", "speed": 0.0}
+        assert moved == {"now": "2026-11-20T20:59:00Z", "speed": 0.0, "held": False}
         status = requests.get(f"{simulator.http}/simulator/status", timeout=15).json()
         assert (status["now"], status["speed"]) == ("2026-11-20T20:59:00.000000Z", 0.0)
         simulator.admin("POST", "clock", {"speed": 600})
