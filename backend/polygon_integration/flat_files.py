@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 
-from polygon_integration.flat_blocks import NEWLINE, Block, blocks
+from polygon_integration.flat_blocks import BLOCK_BYTES, LONGEST_LINE, Block, blocks
 from polygon_integration.flat_parse import TICKER, BadLine, Parser, Run, wanted_roots
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ _SEARCHED = 4
 """Up to so many tickers are searched for in the blocks that are passed over."""
 
 _SAMPLE = 1 << 16
-
-_USUAL = b"O:CP"
-"""What stands in the ticker of every option."""
 
 
 class Unsorted(Exception):
@@ -212,6 +209,8 @@ class _Skipping:
         self._ranges = [(name + tails[0], name + tails[1]) for name in names]
         self._names = names if len(names) <= _SEARCHED else []
         self._last = b""
+        # Fresh memory for every block would cost more than the comparisons.
+        self._scratch = np.empty((2, LONGEST_LINE + BLOCK_BYTES), np.bool_)
         self.is_broken = False
 
     @property
@@ -236,20 +235,22 @@ class _Skipping:
     def _holds(self, block: Block, name: bytes, bounds: tuple[bytes, bytes]) -> bool:
         """Return whether a wanted ticker stands where the order says that there is none.
 
-        A letter of it that stands nowhere in the block is enough to tell. Else all places of its
-        least usual letter are looked at together.
+        A letter of it that stands nowhere in the block is enough to tell. Else letter by letter
+        behind all line ends at once, the last one first: mostly it is enough.
         """
-        if any(block.buffer.find(letter, block.begin, block.end) < 0 for letter in name):
+        count = len(block.line_ends) - len(name) - 1
+        if count <= 0 or any(block.buffer.find(each, block.begin, block.end) < 0 for each in name):
             return False
-        octets = block.octets
-        rare = min(range(len(name)), key=lambda place: _USUAL.count(name[place]))
-        starts = np.flatnonzero(octets == name[rare]) - rare
-        starts = starts[(starts > 0) & (starts < len(octets) - len(name))]
-        for place, letter in ((-1, NEWLINE), *enumerate(name)):
-            starts = starts[octets[starts + place] == letter]
-        return any(
-            bounds[0] <= block.ticker_at(int(start) + block.begin) < bounds[1] for start in starts
-        )
+        octets, (found, equal) = block.octets, self._scratch[:, :count]
+        before = block.line_ends[:count]
+        for place in range(len(name) - 1, -1, -1):
+            np.equal(octets[place + 1 : place + 1 + count], name[place], out=equal)
+            np.logical_and(before, equal, out=found)
+            if not found.any():
+                return False
+            before = found
+        starts = np.flatnonzero(found) + 1 + block.begin
+        return any(bounds[0] <= block.ticker_at(int(start)) < bounds[1] for start in starts)
 
 
 def _in_order(block: Block) -> bool:
